@@ -1,0 +1,163 @@
+"""One frozen settings object: `<home>/caseledger.toml`, table `[gateway]`, overridden by `CASELEDGER_*`.
+
+Built once by the command that starts, handed down; nothing else reads the environment. Secrets are never
+values here: they are names of files.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from protocol.errors import CaseledgerError
+
+FILE_NAME = "caseledger.toml"
+TABLE = "gateway"
+HOME_VARIABLE = "CASELEDGER_HOME"
+DEFAULT_HOME = ".caseledger"
+
+
+class SettingsInvalid(CaseledgerError):
+    """The settings file or an override is not usable; names the setting, never its value."""
+
+    title = "settings not usable"
+
+
+def default_home() -> Path:
+    """`CASELEDGER_HOME`, or `.caseledger` in the working directory; absolute."""
+    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
+
+
+class _TableSource(PydanticBaseSettingsSource):
+    """The `[gateway]` table of the home's settings file; absent file or table is an empty one."""
+
+    def __init__(self, settings_cls: type[BaseSettings], home: Path) -> None:
+        super().__init__(settings_cls)
+        path = home / FILE_NAME
+        document = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        table = document.get(TABLE, {})
+        self._table: dict[str, Any] = table if isinstance(table, dict) else {}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._table.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self._table)
+
+
+class Settings(BaseSettings):
+    """What a gateway and its worker need to know. Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="CASELEDGER_", frozen=True, extra="forbid")
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    """0 takes a free port and records it under `run/`."""
+    audience: str = ""
+    """What login acts name; empty means `http://host:port`."""
+    allow_non_loopback: bool = False
+    organisation: int = Field(default=1, ge=1, lt=2**32)
+    """Index of the operator, whose log this gateway seals."""
+    log_origin: str = "caseledger.localhost/evidence"
+    log_key: str = "log"
+    anchor_key: str = "anchor"
+    relayer_keys: tuple[str, ...] = ("relayer",)
+    database_dsn_file: Path | None = None
+    """File that holds the DSN; none means the embedded cluster of the home."""
+    deployment_file: Path | None = None
+    rpc_urls: tuple[str, ...] = ()
+    """Overrides the deployment's node addresses."""
+    blob_folder: Path | None = None
+
+    max_submission_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    max_blob_bytes: int = Field(default=1024 * 1024, ge=1024)
+    max_json_bytes: int = Field(default=1024 * 1024, ge=1024)
+    body_timeout: float = Field(default=30.0, gt=0)
+    requests_per_second: float = Field(default=20_000.0, gt=0)
+    """For each organisation, over all its connections."""
+    request_burst: float = Field(default=40_000.0, gt=0)
+    anonymous_per_second: float = Field(default=5_000.0, gt=0)
+    max_page: int = Field(default=1000, ge=1, le=10_000)
+    max_bulk_receipts: int = Field(default=1000, ge=1, le=10_000)
+    pool_size: int = Field(default=8, ge=2, le=100)
+    drain_seconds: float = Field(default=20.0, gt=0)
+    seal_interval: float = Field(default=0.2, gt=0)
+    promise_seconds: int = Field(default=3600, ge=60)
+    """How long after acceptance a leaf may take to be in the log."""
+    stale_head_seconds: float = Field(default=30.0, gt=0)
+    log_level: str = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = init_settings().get("home") or default_home()
+        return init_settings, env_settings, _TableSource(settings_cls, Path(home))
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value not in ("debug", "info", "warning", "error"):
+            raise ValueError("one of debug, info, warning, error")
+        return value
+
+    @model_validator(mode="after")
+    def _loopback_unless_asked(self) -> Settings:
+        if not self.allow_non_loopback and not _is_loopback(self.host):
+            raise ValueError("host is not a loopback address; set allow_non_loopback to mean it")
+        return self
+
+    @property
+    def run_folder(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def blobs(self) -> Path:
+        return self.blob_folder or self.home / "blobs"
+
+    @property
+    def deployment(self) -> Path:
+        return self.deployment_file or self.home / "deployment.json"
+
+    def audience_at(self, port: int) -> str:
+        """The audience when the gateway listens at `port`."""
+        return self.audience or f"http://{self.host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(home: Path | None = None, **overrides: Any) -> Settings:
+    """Settings of a home. Raises SettingsInvalid naming the first setting that is wrong."""
+    base = (home or default_home()).absolute()
+    try:
+        return Settings(home=base, **overrides)
+    except tomllib.TOMLDecodeError:
+        raise SettingsInvalid(f"{FILE_NAME} is not TOML", field=FILE_NAME) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "gateway"
+        raise SettingsInvalid(str(first["msg"]), field=name, hint=f"table [{TABLE}] of {FILE_NAME}") from None
