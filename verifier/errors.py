@@ -1,0 +1,224 @@
+"""What a proof can be refused for. The class name is the stable code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from protocol.errors import CaseledgerError, LimitExceeded, MalformedInput
+
+
+class ProofRefused(CaseledgerError):
+    """Well-formed input that does not prove what it claims. Only subclasses are raised."""
+
+    http_status: ClassVar[int] = 422
+    title: ClassVar[str] = "proof refused"
+
+
+# Merkle log (RFC 9162)
+
+
+class MerkleSizeOutOfRange(ProofRefused):
+    title = "tree size out of range"
+
+
+class MerkleIndexOutOfRange(ProofRefused):
+    title = "leaf index not below the tree size"
+
+
+class MerkleHashLength(ProofRefused):
+    title = "a hash is not 32 bytes"
+
+
+class MerkleProofLength(ProofRefused):
+    title = "proof too short or too long for these sizes"
+
+
+class MerkleRootMismatch(ProofRefused):
+    title = "proof does not lead to the root"
+
+
+class MerkleConsistencyFromEmpty(ProofRefused):
+    title = "a consistency proof from the empty tree says nothing"
+
+
+class MerkleSizesDecrease(ProofRefused):
+    title = "the second tree is smaller than the first"
+
+
+class MerkleFrontierMalformed(MalformedInput):
+    title = "stored frontier malformed"
+
+
+# RLP and Merkle-Patricia tries
+
+
+class RlpMalformed(MalformedInput):
+    title = "not canonical RLP"
+
+
+class RlpLimit(LimitExceeded):
+    title = "RLP over the limit"
+
+
+class MptMalformedNode(MalformedInput):
+    title = "trie node malformed"
+
+
+class MptLimit(LimitExceeded):
+    title = "trie proof over the limit"
+
+
+class MptNodeMismatch(ProofRefused):
+    title = "trie node does not have the expected hash"
+
+
+class MptProofIncomplete(ProofRefused):
+    title = "trie proof ends too early"
+
+
+class MptUnusedNode(ProofRefused):
+    title = "trie proof carries a node that is not on the path"
+
+
+class MptAccountAbsent(ProofRefused):
+    title = "the contract has no account in this state"
+
+
+class MptMalformedValue(MalformedInput):
+    title = "trie value malformed"
+
+
+# QBFT
+
+
+class QbftMalformedHeader(MalformedInput):
+    title = "QBFT header malformed"
+
+
+class QbftValidatorSetInvalid(ProofRefused):
+    title = "trusted validator set unusable"
+
+
+class QbftValidatorsMismatch(ProofRefused):
+    title = "header names another validator set than the trusted one"
+
+
+class QbftSealInvalid(ProofRefused):
+    title = "committed seal is not a valid signature"
+
+
+class QbftSealerUnknown(ProofRefused):
+    title = "committed seal by a key outside the validator set"
+
+
+class QbftSealRepeated(ProofRefused):
+    title = "validator sealed twice"
+
+
+class QbftQuorumMissing(ProofRefused):
+    title = "fewer seals than the quorum"
+
+
+# Protocol buffers and ICS-23
+
+
+class ProtoMalformed(MalformedInput):
+    title = "protocol buffer malformed"
+
+
+class ProtoLimit(LimitExceeded):
+    title = "protocol buffer over the limit"
+
+
+class Ics23Malformed(MalformedInput):
+    title = "ICS-23 proof malformed"
+
+
+class Ics23SpecViolation(ProofRefused):
+    title = "ICS-23 proof does not follow the tree's specification"
+
+
+class Ics23KeyMismatch(ProofRefused):
+    title = "ICS-23 proof is for another key"
+
+
+class Ics23ValueMismatch(ProofRefused):
+    title = "ICS-23 proof is for another value"
+
+
+class Ics23RootMismatch(ProofRefused):
+    title = "ICS-23 proof does not lead to the root"
+
+
+class Ics23NotAbsent(ProofRefused):
+    title = "ICS-23 neighbours do not enclose the key"
+
+
+# CometBFT
+
+
+class CometMalformed(MalformedInput):
+    title = "CometBFT value malformed"
+
+
+class CometChainIdMismatch(ProofRefused):
+    title = "header of another chain"
+
+
+class CometValidatorSetInvalid(ProofRefused):
+    title = "trusted validator set unusable"
+
+
+class CometValidatorsHashMismatch(ProofRefused):
+    title = "header names another validator set than the trusted one"
+
+
+class CometCommitMismatch(ProofRefused):
+    title = "commit is for another block"
+
+
+class CometSignatureInvalid(ProofRefused):
+    title = "precommit signature invalid"
+
+
+class CometQuorumMissing(ProofRefused):
+    title = "signed power is not above two thirds"
+
+
+class CometAccountMalformed(MalformedInput):
+    title = "account record malformed"
+
+
+# JSON lines (conformance) and RPC forms
+
+
+class JsonMalformed(MalformedInput):
+    title = "not one strict JSON object"
+
+
+class JsonDuplicateKey(JsonMalformed):
+    title = "a JSON name occurs twice"
+
+
+class JsonLimit(LimitExceeded):
+    title = "JSON over the limit"
+
+
+class FieldMissing(MalformedInput):
+    title = "field missing"
+
+
+class FieldUnknown(MalformedInput):
+    title = "field unknown"
+
+
+class FieldInvalid(MalformedInput):
+    title = "field has the wrong form"
+
+
+class ClaimMismatch(ProofRefused):
+    title = "a stated value is not the proved one"
+
+
+class ConformanceKindUnknown(MalformedInput):
+    title = "unknown conformance kind"
