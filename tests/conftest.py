@@ -1,0 +1,139 @@
+"""Real parts for all tests: a BFT network of one and of four validators, and PostgreSQL.
+
+Each is started on first use, lives in a temporary home of this session and is torn down at its end. What a
+killed session left behind is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chain.networks.cometbft import CometNetwork
+from chain.networks.errors import NetworkError
+from storage.cluster import Cluster, Database
+
+_PREFIX = "clt-"
+
+
+@dataclass(frozen=True)
+class PgDatabase:
+    """A fresh database of the session's cluster: `dsn(role)` for migrator, gateway, sealer, reader."""
+
+    cluster: Cluster
+    database: Database
+
+    @property
+    def name(self) -> str:
+        return self.database.name
+
+    def dsn(self, role: str = "gateway") -> str:
+        return self.database.dsn(role)
+
+    @property
+    def superuser_dsn(self) -> str:
+        return self.cluster.superuser_dsn(self.name)
+
+
+def _remove(home: Path) -> None:
+    with contextlib.suppress(NetworkError):
+        CometNetwork.load(home).down()
+    with contextlib.suppress(Exception):
+        Cluster(home).destroy()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _owner_lives(home: Path) -> bool:
+    try:
+        os.kill(int((home / "owner").read_text()), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def make_home() -> Path:
+    """A short temporary home (a socket path must fit), marked with its owner."""
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    (home / "owner").write_text(str(os.getpid()))
+    return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leftovers() -> None:
+    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if (home / "owner").exists() and home.owner() == Path.home().owner() and not _owner_lives(home):
+                _remove(home)
+
+
+@pytest.fixture(scope="session")
+def session_home(_leftovers: None) -> Iterator[Path]:
+    """A CASELEDGER_HOME for this session."""
+    home = make_home()
+    yield home
+    _remove(home)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty CASELEDGER_HOME for one test; whatever was started in it is stopped."""
+    path = make_home()
+    yield path
+    _remove(path)
+
+
+@pytest.fixture(scope="session")
+def network1() -> Iterator[CometNetwork]:
+    """One validator, running. Do not kill it: other tests share it."""
+    home = make_home()
+    try:
+        network = CometNetwork.create(home, validators=1)
+        network.up(wait=120)
+        yield network
+    finally:
+        _remove(home)
+
+
+@pytest.fixture(scope="session")
+def network4() -> Iterator[CometNetwork]:
+    """Four validators, running. A test that kills one starts it again with `up()`."""
+    home = make_home()
+    try:
+        network = CometNetwork.create(home, validators=4)
+        network.up(wait=120)
+        yield network
+    finally:
+        _remove(home)
+
+
+@pytest.fixture(scope="session")
+def pg_cluster() -> Iterator[Cluster]:
+    """The embedded PostgreSQL, running."""
+    home = make_home()
+    try:
+        cluster = Cluster(home)
+        cluster.start()
+        yield cluster
+    finally:
+        _remove(home)
+
+
+@pytest.fixture(scope="module")
+def pg(pg_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[PgDatabase]:
+    """A fresh, empty database for one test module."""
+    stem = re.sub(r"[^a-z0-9]+", "_", Path(str(request.path)).stem.lower())[:32]
+    name = f"{stem}_{secrets.token_hex(4)}"
+    yield PgDatabase(pg_cluster, asyncio.run(pg_cluster.create_database(name)))
+    asyncio.run(pg_cluster.drop_database(name))
