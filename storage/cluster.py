@@ -229,7 +229,9 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
             else:
                 self._run(
-                    place, ["pg_ctl", "-D", str(place.data), "-m", "fast", "-w", "-t", "60", "stop"], timeout=90
+                    place,
+                    ["pg_ctl", "-D", str(place.data), "-m", "fast", "-w", "-t", "60", "stop"],
+                    timeout=90,
                 )
             deadline = time.monotonic() + 30
             while self._pid(place) is not None and time.monotonic() < deadline:
@@ -269,9 +271,7 @@ class Cluster:
 
     def database(self, name: str = DATABASE) -> Database:
         """How to reach a database that exists (no check is made)."""
-        return Database(
-            name, self._place(create=False).sockets, {role: self._secret(role) for role in ROLES}
-        )
+        return Database(name, self._place(create=False).sockets, {role: self._secret(role) for role in ROLES})
 
     def dsn(self, role: str = "gateway", database: str = DATABASE) -> str:
         """Shorthand for `database(name).dsn(role)`."""
@@ -445,7 +445,7 @@ class Cluster:
                 )
                 return
             except ClusterError:
-                told = log.read_text(errors="replace") if log.exists() else ""
+                told = _tail(log) + "\n" + _tail(_newest(place.data / "log"))
                 held = "shared memory block" in told or "already exists" in told
                 if held and time.monotonic() < deadline:
                     time.sleep(0.2)  # orphans of a killed server notice its death and go
@@ -455,12 +455,19 @@ class Cluster:
                 ) from None
 
     def _clear_foreign_pid(self, place: _Place) -> None:
-        """After kill -9 the number in postmaster.pid may belong to another program by now."""
-        path = place.data / "postmaster.pid"
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pid = int(path.read_text().splitlines()[0])
-            if _command_line(pid) and self._pid(place) is None:
-                path.unlink()
+        """After kill -9 the number in a lock file may belong to another program by now.
+
+        Only the number is replaced (by one that no process has): the rest of the file leads a starting
+        server to the shared memory of its predecessor, so that it waits for orphans that still use it.
+        """
+        if self._pid(place) is not None:
+            return
+        for path in (place.data / "postmaster.pid", place.sockets / f"{SOCKET_NAME}.lock"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                _, _, rest = path.read_text().partition("\n")
+                words = _command_line(int(path.read_text().splitlines()[0]))
+                if words and not ("postgres" in words and str(place.data) in words):
+                    self._owned_write(place, path, f"{_unused_pid()}\n{rest}")
 
     def _pid(self, place: _Place) -> int | None:
         """The running postmaster of this data directory."""
@@ -494,9 +501,7 @@ class Cluster:
         return done.stdout
 
 
-async def ensure_roles(
-    superuser_dsn: str, passwords: Mapping[str, str], *, database: str = DATABASE
-) -> None:
+async def ensure_roles(superuser_dsn: str, passwords: Mapping[str, str], *, database: str = DATABASE) -> None:
     """Create or correct the login roles and the database; idempotent.
 
     `passwords` maps names of `ROLES` to plain passwords; the server is sent SCRAM verifiers only. The
@@ -684,6 +689,33 @@ def _words(raw: bytes) -> list[str]:
     if words:
         words[0] = os.path.basename(words[0])
     return words
+
+
+def _unused_pid() -> int:
+    """A process number that nobody has."""
+    for pid in range(2**22 - 1, 1, -1):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return pid
+        except PermissionError:
+            continue
+    raise ClusterError("no unused process number")
+
+
+def _newest(folder: Path) -> Path | None:
+    """The log file that was written last."""
+    files = [(path.stat().st_mtime, path) for path in folder.glob("*.log")]
+    return max(files)[1] if files else None
+
+
+def _tail(log: Path | None, size: int = 2000) -> str:
+    """The end of a log; the whole matters to nobody."""
+    if log is None or not log.exists():
+        return ""
+    with log.open("rb") as source:
+        source.seek(max(0, log.stat().st_size - size))
+        return source.read().decode(errors="replace").strip()
 
 
 def _disk(folder: Path) -> int:

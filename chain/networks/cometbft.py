@@ -163,9 +163,9 @@ class CometNetwork:
         try:
             if raw["version"] != STATE_VERSION or raw["engine"] != "cometbft":
                 raise NetworkError("network.json is of another version or engine", field="network.json")
-            nodes = tuple(Node(**{**n, "ports": Ports(**n["ports"])}) for n in raw.pop("nodes"))
-            lists = {name: tuple(raw.pop(name)) for name in ("deployers", "relayers")}
-            state = NetworkState(nodes=nodes, **lists, **raw)
+            raw["nodes"] = tuple(Node(**{**n, "ports": Ports(**n["ports"])}) for n in raw["nodes"])
+            raw.update({name: tuple(raw[name]) for name in ("deployers", "relayers")})
+            state = NetworkState(**raw)
         except (KeyError, TypeError):
             raise NetworkError("network.json has an unexpected shape", field="network.json") from None
         return cls(home, state)
@@ -212,7 +212,9 @@ class CometNetwork:
                 shutil.rmtree(net)  # left by a creation that did not finish: no network.json, so no data
             say = progress or _silent
             binary = node_binary(home, progress)
-            number = evm_chain_id if evm_chain_id is not None else 1_000_000 + secrets.randbelow(2**31 - 10**6)
+            number = (
+                evm_chain_id if evm_chain_id is not None else 1_000_000 + secrets.randbelow(2**31 - 10**6)
+            )
             if not 1 <= number < 2**53:
                 raise NetworkSettingRefused("an EVM chain id is from 1 to 2^53", field="chain_id")
             net.mkdir(mode=0o700, parents=True)
@@ -249,7 +251,7 @@ class CometNetwork:
                 chain_id=chain_id,
                 evm_chain_id=number,
                 validator_addresses=tuple(accounts),
-                relayers={address: share for address in paid},
+                relayers=dict.fromkeys(paid, share),
                 deployers=(deployer.address,),
                 unbonding_seconds=unbonding_seconds,
             )
@@ -260,9 +262,7 @@ class CometNetwork:
                 genesis_change(document)
             _spread(home, nodes, document)
             with ThreadPoolExecutor(4) as pool:
-                gentxs = list(
-                    pool.map(lambda n: _gentx(binary, home, n, chain_id), nodes[:validators])
-                )
+                gentxs = list(pool.map(lambda n: _gentx(binary, home, n, chain_id), nodes[:validators]))
             _spread(home, nodes, gen.with_gentxs(document, gentxs))
             network = cls(
                 home,
@@ -620,7 +620,9 @@ class CometNetwork:
         for port in asdict(node.ports).values():
             if not processes.port_free(port):
                 raise NetworkPortTaken(
-                    f"port {port} of {node.name} is taken", field=node.name, hint="caseledger net down, then up"
+                    f"port {port} of {node.name} is taken",
+                    field=node.name,
+                    hint="caseledger net down, then up",
                 )
         binary = node_binary(self.home, progress)
         folder = self.home / node.folder
@@ -657,8 +659,10 @@ class CometNetwork:
         if answer is None or "result" not in answer:
             return None, None, True
         info = answer["result"]["sync_info"]
-        return int(info["latest_block_height"]), time.time() - parse_time(info["latest_block_time"]), bool(
-            info["catching_up"]
+        return (
+            int(info["latest_block_height"]),
+            time.time() - parse_time(info["latest_block_time"]),
+            bool(info["catching_up"]),
         )
 
     def _ready(self, node: Node) -> bool:
@@ -825,7 +829,9 @@ def _run(binary: NodeBinary, arguments: Sequence[str], home: Path, timeout: floa
         raise NetworkToolFailed(f"{' '.join(arguments[:2])}: {type(error).__name__}") from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        told = next((line for line in lines if line.startswith(("Error", "panic"))), lines[-1] if lines else "")
+        told = next(
+            (line for line in lines if line.startswith(("Error", "panic"))), lines[-1] if lines else ""
+        )
         raise NetworkToolFailed(f"{' '.join(arguments[:2])}: {told[:300]}")
     return done.stdout
 

@@ -95,7 +95,7 @@ def _consensus(params: Json, settings: GenesisSettings) -> None:
 
 
 def _accounts(state: Json, settings: GenesisSettings) -> None:
-    balances = {address: BOND + VALIDATOR_SPARE for address in settings.validator_addresses}
+    balances = dict.fromkeys(settings.validator_addresses, BOND + VALIDATOR_SPARE)
     if len(balances) != len(settings.validator_addresses) or balances.keys() & settings.relayers.keys():
         raise NetworkSettingRefused("an address is used twice", field="accounts")
     balances.update(settings.relayers)

@@ -55,9 +55,7 @@ def command_line(pid: int) -> str:
     return answer.stdout if answer.returncode == 0 else ""
 
 
-def spawn(
-    argv: Sequence[str], *, log: Path, env: Mapping[str, str], mark: str, niceness: int = 5
-) -> Handle:
+def spawn(argv: Sequence[str], *, log: Path, env: Mapping[str, str], mark: str, niceness: int = 5) -> Handle:
     """Start `argv` in a session of its own, output appended to `log`; it outlives the caller."""
     log.parent.mkdir(parents=True, exist_ok=True)
     trim_log(log)

@@ -36,5 +36,7 @@ def edit(text: str, settings: Settings) -> str:
         lines.append(line)
     if open_keys:
         missing = ", ".join(f"{s}.{k}" if s else k for s, k in open_keys)
-        raise NetworkSettingRefused(f"no such setting in this release of the node: {missing}", field="settings")
+        raise NetworkSettingRefused(
+            f"no such setting in this release of the node: {missing}", field="settings"
+        )
     return "\n".join(lines) + "\n"
