@@ -1,0 +1,107 @@
+"""What can go wrong between us and the chain.
+
+Reverts of our contracts become errors of the same name as the Solidity custom error, with its values in
+`detail`; revert data that no ABI of ours explains is shown as hex. A text that a node wrote is never shown:
+it is not ours to vouch for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from protocol.errors import CaseledgerError
+
+_RAW_LIMIT = 260  # bytes of unknown revert data shown: a selector and eight words
+
+
+class ChainError(CaseledgerError):
+    """Root of this room's errors."""
+
+    http_status = 503
+    title = "chain"
+
+
+class SignerUnusable(ChainError):
+    """A relayer key is missing or the fast signing library is not in use."""
+
+    http_status = 500
+    title = "relayer key unusable"
+
+
+class DeploymentMissing(ChainError):
+    """No record of deployed contracts under this home."""
+
+    title = "nothing deployed here"
+
+
+class DeploymentMismatch(ChainError):
+    """What is on the chain is not what the record, or the committed bytecode, says."""
+
+    http_status = 500
+    title = "deployment does not match"
+
+
+class ContractReverted(ChainError):
+    """A call that the contract refuses. Subclasses carry the name of the Solidity custom error."""
+
+    http_status: ClassVar[int] = 422
+    title = "refused by the contract"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        field: str | None = None,
+        hint: str | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail, field=field, hint=hint)
+        self.values: dict[str, Any] = dict(values or {})
+
+
+class ContractPanic(ContractReverted):
+    """Solidity's Panic(uint256): a rule of the language, not of the contract."""
+
+    http_status = 500
+    title = "contract panicked"
+
+
+class UnknownRevert(ContractReverted):
+    """Revert data that none of our ABIs explains; `raw` holds it."""
+
+    title = "refused by the contract for an unknown reason"
+
+    def __init__(self, raw: bytes) -> None:
+        shown = raw[:_RAW_LIMIT].hex()
+        more = f" ({len(raw)} bytes)" if len(raw) > _RAW_LIMIT else ""
+        super().__init__(f"revert data 0x{shown}{more}")
+        self.raw = raw
+
+
+# HTTP status by the error's name; the rest is 422. Prefixes, longest first.
+_STATUS: tuple[tuple[str, int], ...] = (
+    ("ActSignature", 401),
+    ("ActWallet", 401),
+)
+
+
+@lru_cache(maxsize=512)
+def contract_error_class(name: str) -> type[ContractReverted]:
+    """The Python class for a Solidity custom error: same name, made once."""
+    status = next((code for prefix, code in _STATUS if name.startswith(prefix)), 422)
+    return type(
+        name,
+        (ContractReverted,),
+        {"__doc__": f"Solidity custom error {name}.", "__module__": __name__, "http_status": status},
+    )
+
+
+def show_value(value: Any) -> str:
+    """A decoded ABI value for people: bytes as 0x hex, sequences in brackets."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(show_value(item) for item in value) + "]"
+    return str(value)

@@ -1,0 +1,741 @@
+"""Transactions that survive a crash anywhere (design §9).
+
+One SQL transaction of the caller holds its business row, the nonce and the signed bytes, so a crash leaves
+either nothing or something that can be sent again byte for byte. A worker, one at a time for each lane, sends
+in order of nonce, learns the fate by nonce and by receipt, and never lets one bad transaction stop the lane:
+its nonce is used up by a transfer to oneself and the business is handed back with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+
+from chain.errors import ChainError, ContractReverted
+from chain.evm import Evm, Receipt, Sent
+from chain.signer import RelayerKey
+from chain.transactions import MAX_DATA, TRANSFER_GAS, Call, gas_limit, sign, sign_filler
+from protocol.errors import CaseledgerError
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "caseledger_outbox"
+CHANNEL_DONE = "caseledger_outbox_done"
+_BATCH = 256
+_MAX_HEAL = 10_000
+
+Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Database = asyncpg.Pool[asyncpg.Record]
+
+
+class LaneUnknown(ChainError):
+    """No sender with this lane name in this process or in the database."""
+
+    http_status = 500
+    title = "unknown lane"
+
+
+class LaneMismatch(ChainError):
+    """The lane belongs to another chain or another sender than the key at hand."""
+
+    http_status = 500
+    title = "lane belongs to another key or chain"
+
+
+class LeaseLost(ChainError):
+    """Another worker took the lane over; this one must not write any more."""
+
+    retryable = True
+    title = "lane taken over"
+
+
+class TransactionTooLarge(ChainError):
+    """Call data over the limit that nodes accept."""
+
+    http_status = 413
+    title = "transaction too large"
+
+
+class State(enum.StrEnum):
+    """See the table's comment in the migration."""
+
+    READY = "ready"
+    SENT = "sent"
+    INCLUDED = "included"
+    POISONED = "poisoned"
+    MINED = "mined"
+    REVERTED = "reverted"
+    FAILED = "failed"
+    VANISHED = "vanished"
+
+    @property
+    def final(self) -> bool:
+        """Nothing will happen to the row any more."""
+        return self in (State.MINED, State.REVERTED, State.FAILED, State.VANISHED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a transaction. `reason_code` is an error code of ours, or a contract error's name."""
+
+    id: int
+    business_key: str
+    lane: str
+    nonce: int
+    state: State
+    transaction_hash: bytes
+    block_number: int | None
+    block_hash: bytes | None
+    gas_used: int | None
+    reason_code: str | None
+    reason_detail: str | None
+
+
+@dataclass
+class Metrics:
+    """Plain counters since the process started, and gauges of the last round."""
+
+    enqueued: int = 0
+    sent: int = 0
+    resent: int = 0
+    mined: int = 0
+    reverted: int = 0
+    failed: int = 0
+    vanished: int = 0
+    poisoned: int = 0
+    reorged: int = 0
+    healed_up: int = 0
+    healed_down: int = 0
+    gaps_filled: int = 0
+    leases_taken: int = 0
+    leases_lost: int = 0
+    rounds_failed: int = 0
+    live: dict[str, int] = field(default_factory=dict)
+    oldest_seconds: dict[str, float] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Engine facts that the outbox needs, and its own patience. Times in seconds.
+
+    `depth`: blocks after which a receipt counts (0 on engines with instant finality). `window`: transactions
+    in flight for each lane.
+    """
+
+    chain_id: int
+    gas_price: int
+    depth: int = 0
+    revert_costs_limit: bool = True
+    window: int = 16
+    lease_seconds: float = 6.0
+    resend_after: float = 4.0
+    vanish_blocks: int = 4
+    refusals: int = 25
+
+
+class Outbox:
+    """The side that writes: takes nonces and signs, inside the caller's SQL transaction."""
+
+    def __init__(self, settings: Settings, keys: Mapping[str, RelayerKey]) -> None:
+        self.settings = settings
+        self.keys = dict(keys)
+        self.metrics = Metrics()
+
+    def key(self, lane: str) -> RelayerKey:
+        """The sender of a lane. Raises LaneUnknown."""
+        try:
+            return self.keys[lane]
+        except KeyError:
+            raise LaneUnknown(f"no key for lane {lane}") from None
+
+    async def register(self, conn: Connection, evm: Evm) -> None:
+        """Make the rows of this process's lanes. Only a new lane asks the chain (for its first nonce).
+
+        Raises LaneMismatch when a lane exists for another sender or chain.
+        """
+        for lane, key in self.keys.items():
+            row = await conn.fetchrow("select chain_id, sender from chain.lane where lane = $1", lane)
+            if row is None:
+                nonce = await evm.nonce(key.address)
+                await conn.execute(
+                    """insert into chain.lane (lane, chain_id, sender, next_nonce) values ($1, $2, $3, $4)
+                       on conflict do nothing""",
+                    lane,
+                    self.settings.chain_id,
+                    key.address,
+                    nonce,
+                )
+                row = await conn.fetchrow("select chain_id, sender from chain.lane where lane = $1", lane)
+            if row is None or row["chain_id"] != self.settings.chain_id or row["sender"] != key.address:
+                raise LaneMismatch(
+                    f"lane {lane} has another sender or chain", hint="give the new key a new lane name"
+                )
+            await conn.execute("insert into chain.lease (lane) values ($1) on conflict do nothing", lane)
+
+    async def prepare(self, evm: Evm, lane: str, to: bytes, data: bytes) -> int:
+        """Simulate now and return the gas limit to enqueue with. Raises ContractReverted (decoded).
+
+        Takes no nonce and writes nothing.
+        """
+        if len(data) > MAX_DATA:
+            raise TransactionTooLarge(f"{len(data)} bytes of call data, the limit is {MAX_DATA}")
+        estimate = await evm.estimate(self.key(lane).address, Call(to, data))
+        return gas_limit(estimate, revert_costs_limit=self.settings.revert_costs_limit)
+
+    async def enqueue(
+        self, conn: Connection, lane: str, to: bytes, data: bytes, gas: int, business_key: str
+    ) -> int:
+        """Take the lane's next nonce, sign, insert; returns the row's id.
+
+        Must run inside the caller's SQL transaction, as late in it as possible: the lane stays locked until
+        it commits. The same `business_key` again returns the first row's id and takes no nonce, whatever
+        became of it; to try once more, the owner uses a new key after looking at the contract's state.
+        """
+        if not conn.is_in_transaction():
+            raise RuntimeError("enqueue needs the caller's transaction")
+        if len(data) > MAX_DATA:
+            raise TransactionTooLarge(f"{len(data)} bytes of call data, the limit is {MAX_DATA}")
+        key = self.key(lane)
+        held = await conn.fetchrow(
+            "select next_nonce, chain_id, sender from chain.lane where lane = $1 for update", lane
+        )
+        if held is None:
+            raise LaneUnknown(f"lane {lane} is not registered")
+        if held["chain_id"] != self.settings.chain_id or held["sender"] != key.address:
+            raise LaneMismatch(f"lane {lane} has another sender or chain")
+        known = await conn.fetchval("select id from chain.outbox where business_key = $1", business_key)
+        if known is not None:
+            return int(known)
+        nonce = int(held["next_nonce"])
+        row = await self._insert(conn, lane, nonce, Call(to, data), gas, business_key)
+        if row is None:
+            # A concurrent transaction on another lane brought the same business and has committed by now.
+            known = await conn.fetchval("select id from chain.outbox where business_key = $1", business_key)
+            return int(known)
+        await conn.execute("update chain.lane set next_nonce = $2 where lane = $1", lane, nonce + 1)
+        await conn.execute("select pg_notify($1, $2)", CHANNEL, lane)
+        self.metrics.enqueued += 1
+        return row
+
+    async def _insert(
+        self, conn: Connection, lane: str, nonce: int, call: Call, gas: int, business_key: str
+    ) -> int | None:
+        signed = sign(
+            self.key(lane),
+            call,
+            chain_id=self.settings.chain_id,
+            nonce=nonce,
+            gas=gas,
+            gas_price=self.settings.gas_price,
+        )
+        value = await conn.fetchval(
+            """insert into chain.outbox
+                   (lane, business_key, nonce, recipient, data, gas, gas_price, raw, hash)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               on conflict (business_key) do nothing returning id""",
+            lane,
+            business_key,
+            nonce,
+            call.recipient,
+            call.data,
+            gas,
+            Decimal(self.settings.gas_price),
+            signed.raw,
+            signed.hash,
+        )
+        return None if value is None else int(value)
+
+    async def outcome(self, conn: Connection, business_key: str) -> Outcome | None:
+        """The present state of a business's transaction; None when there is none."""
+        row = await conn.fetchrow("select * from chain.outbox where business_key = $1", business_key)
+        return None if row is None else _outcome(row)
+
+    async def outcome_of(self, conn: Connection, row_id: int) -> Outcome | None:
+        """As `outcome`, by the id that `enqueue` returned."""
+        row = await conn.fetchrow("select * from chain.outbox where id = $1", row_id)
+        return None if row is None else _outcome(row)
+
+    async def cancel(self, conn: Connection, row_id: int) -> bool:
+        """Give up a transaction that was not given to a node yet; False when it is too late for that."""
+        key = await conn.fetchrow(
+            "select lane, nonce from chain.outbox where id = $1 and state = 'ready' for update", row_id
+        )
+        if key is None:
+            return False
+        await self.poison(conn, row_id, key["lane"], key["nonce"], "Cancelled", "given up by its owner", b"")
+        return True
+
+    async def poison(
+        self, conn: Connection, row_id: int, lane: str, nonce: int, code: str, detail: str, data: bytes
+    ) -> None:
+        """Decide that a row is not sent any more; its nonce gets a transfer to oneself."""
+        filler = sign_filler(
+            self.key(lane),
+            chain_id=self.settings.chain_id,
+            nonce=nonce,
+            gas_price=self.settings.gas_price,
+        )
+        await conn.execute(
+            """update chain.outbox set state = 'poisoned', filler_raw = $2, filler_hash = $3, sent_at = null,
+                   reason_code = $4, reason_detail = $5, reason_data = $6, attempts = 0
+               where id = $1 and state in ('ready', 'sent')""",
+            row_id,
+            filler.raw,
+            filler.hash,
+            code,
+            detail[:500],
+            data[:1024],
+        )
+        await conn.execute("select pg_notify($1, $2)", CHANNEL, lane)
+        self.metrics.poisoned += 1
+
+    async def pause(self, conn: Connection, lane: str) -> None:
+        """Stop sending for a lane until `resume`; accepting into it goes on."""
+        await conn.execute("update chain.lane set paused_by_hand = true where lane = $1", lane)
+
+    async def resume(self, conn: Connection, lane: str) -> None:
+        """Undo `pause`."""
+        await conn.execute(
+            """update chain.lane set paused_by_hand = false, paused_code = null, paused_detail = null
+               where lane = $1""",
+            lane,
+        )
+        await conn.execute("select pg_notify($1, $2)", CHANNEL, lane)
+
+
+def _outcome(row: asyncpg.Record) -> Outcome:
+    return Outcome(
+        int(row["id"]),
+        str(row["business_key"]),
+        str(row["lane"]),
+        int(row["nonce"]),
+        State(row["state"]),
+        bytes(row["hash"]),
+        row["block_number"],
+        row["block_hash"],
+        row["gas_used"],
+        row["reason_code"],
+        row["reason_detail"],
+    )
+
+
+@dataclass(frozen=True)
+class _Lease:
+    lane: str
+    epoch: int
+
+
+class Worker:
+    """The side that sends. One of many may run; the lease decides who works on a lane."""
+
+    def __init__(self, database: Database, evm: Evm, outbox: Outbox, *, owner: str | None = None) -> None:
+        self._db = database
+        self._evm = evm
+        self._outbox = outbox
+        self._settings = outbox.settings
+        # A new name for each process: its predecessor's lease must run out or be lost, never be inherited.
+        self.owner = owner or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._healed: dict[str, int] = {}
+        self._vanishing: dict[int, int] = {}
+
+    @property
+    def metrics(self) -> Metrics:
+        """Shared with the outbox."""
+        return self._outbox.metrics
+
+    async def run(self, stop: asyncio.Event, *, poll_seconds: float = 0.1) -> None:
+        """Work until `stop` is set. A failed round is logged by code and tried again."""
+        backoff = poll_seconds
+        while not stop.is_set():
+            try:
+                busy = await self.run_once()
+                backoff = poll_seconds if busy else min(backoff * 2, 1.0)
+            except (CaseledgerError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                self.metrics.rounds_failed += 1
+                log.warning("outbox round failed: %s", getattr(error, "code", type(error).__name__))
+                backoff = min(max(backoff, poll_seconds) * 2, 2.0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), backoff)
+
+    async def run_once(self) -> bool:
+        """One round over all lanes; True while something is in flight. A lane's failure spares the others."""
+        busy = False
+        failure: Exception | None = None
+        for lane in self._outbox.keys:
+            try:
+                busy |= await self._lane(lane)
+            except LeaseLost:
+                self.metrics.leases_lost += 1
+                self._healed.pop(lane, None)
+            except (CaseledgerError, OSError) as error:
+                failure = error
+                busy = True
+        if failure is not None:
+            raise failure
+        return busy
+
+    async def _lane(self, lane: str) -> bool:
+        lease = await self._take_lease(lane)
+        if lease is None:
+            return False
+        state = await self._db.fetchrow(
+            """select l.next_nonce, l.paused_by_hand, count(o.id) as live,
+                      coalesce(extract(epoch from now() - min(o.created_at)), 0)::float8 as oldest
+               from chain.lane l left join chain.outbox o
+                   on o.lane = l.lane and o.state in ('ready', 'sent', 'included', 'poisoned')
+               where l.lane = $1 group by l.lane""",
+            lane,
+        )
+        if state is None:
+            raise LaneUnknown(f"lane {lane} is not registered")
+        self.metrics.live[lane] = state["live"]
+        self.metrics.oldest_seconds[lane] = state["oldest"]
+        fresh = self._healed.get(lane) == lease.epoch
+        if fresh and not state["live"]:
+            return False
+        if state["paused_by_hand"]:
+            self.metrics.paused[lane] = "ByHand"
+            return False
+        confirmed = await self._evm.nonce(self._outbox.key(lane).address)
+        if not fresh or confirmed > state["next_nonce"]:
+            if not await self._heal(lease, confirmed):
+                return True
+            self._healed[lane] = lease.epoch
+        rows = await self._db.fetch(
+            """select * from chain.outbox where lane = $1
+                   and state in ('ready', 'sent', 'included', 'poisoned')
+               order by nonce limit $2""",
+            lane,
+            _BATCH,
+        )
+        if not rows:
+            return False
+        await self._resolve(lease, confirmed, [r for r in rows if r["nonce"] < confirmed])
+        await self._send(lease, confirmed, [r for r in rows if r["nonce"] >= confirmed])
+        return True
+
+    # Leases
+
+    async def _take_lease(self, lane: str) -> _Lease | None:
+        """Take or renew; None while another worker holds it."""
+        seconds = self._settings.lease_seconds
+        row = await self._db.fetchrow(
+            """select epoch, owner, extract(epoch from lease_until - clock_timestamp())::float8 as remaining
+               from chain.lease where lane = $1""",
+            lane,
+        )
+        if row is None:
+            raise LaneUnknown(f"lane {lane} is not registered")
+        if row["owner"] == self.owner and row["remaining"] > seconds / 2:
+            return _Lease(lane, int(row["epoch"]))
+        if row["owner"] != self.owner and row["remaining"] > 0:
+            return None
+        epoch = await self._db.fetchval(
+            """update chain.lease set owner = $2, lease_until = clock_timestamp() + $3 * interval '1 second',
+                   epoch = epoch + case when owner = $2 then 0 else 1 end
+               where lane = $1 and (owner = $2 or lease_until <= clock_timestamp()) returning epoch""",
+            lane,
+            self.owner,
+            seconds,
+        )
+        if epoch is None:
+            return None
+        if row["owner"] != self.owner:
+            self.metrics.leases_taken += 1
+        return _Lease(lane, int(epoch))
+
+    @contextlib.asynccontextmanager
+    async def _fenced(self, lease: _Lease) -> Any:
+        """A transaction that only the lane's present owner can commit."""
+        async with self._db.acquire() as conn, conn.transaction():
+            held = await conn.fetchval(
+                "select 1 from chain.lease where lane = $1 and owner = $2 and epoch = $3 for share",
+                lease.lane,
+                self.owner,
+                lease.epoch,
+            )
+            if held is None:
+                raise LeaseLost(f"lane {lease.lane} has another worker")
+            yield conn
+
+    async def release(self) -> None:
+        """Give the leases back at a clean stop, so that a successor need not wait."""
+        await self._db.execute(
+            "update chain.lease set lease_until = '-infinity' where owner = $1", self.owner
+        )
+
+    # Counters
+
+    async def _heal(self, lease: _Lease, confirmed: int) -> bool:
+        """Bring the counter and the chain together; False when the lane must wait."""
+        async with self._fenced(lease) as conn:
+            lane = await conn.fetchrow(
+                "select next_nonce from chain.lane where lane = $1 for update", lease.lane
+            )
+            counter = int(lane["next_nonce"])
+            used = await conn.fetchval(
+                """select coalesce(max(nonce), -1) from chain.outbox
+                   where lane = $1 and state in ('mined', 'reverted', 'failed', 'included')""",
+                lease.lane,
+            )
+            if confirmed <= used:
+                # Of what was seen executed the node knows nothing: it is behind, or it is another network.
+                await self._pause(conn, lease.lane, "ChainBehind", f"nonce {confirmed}, {used} was used")
+                return False
+            live = {
+                int(row["nonce"])
+                for row in await conn.fetch(
+                    """select nonce from chain.outbox where lane = $1 and nonce >= $2
+                       and state in ('ready', 'sent', 'included', 'poisoned')""",
+                    lease.lane,
+                    confirmed,
+                )
+            }
+            wanted = max(live) + 1 if live else confirmed
+            if wanted > counter:
+                self.metrics.healed_up += 1
+            elif wanted < counter:
+                self.metrics.healed_down += 1
+            if wanted != counter:
+                log.warning("lane %s: counter %d set to %d", lease.lane, counter, wanted)
+                await conn.execute(
+                    "update chain.lane set next_nonce = $2 where lane = $1", lease.lane, wanted
+                )
+            missing = [n for n in range(confirmed, min(wanted, confirmed + _MAX_HEAL)) if n not in live]
+            for nonce in missing:
+                await self._fill(conn, lease, nonce)
+            await self._unpause(conn, lease.lane)
+        return True
+
+    async def _fill(self, conn: Connection, lease: _Lease, nonce: int) -> None:
+        """A row of its own for a nonce that no row holds, between others that wait for it."""
+        key = self._outbox.key(lease.lane)
+        row = await self._outbox._insert(
+            conn,
+            lease.lane,
+            nonce,
+            Call(key.address, b""),
+            TRANSFER_GAS,
+            f"fill:{lease.lane}:{nonce}:{lease.epoch}",
+        )
+        if row is not None:
+            await self._outbox.poison(conn, row, lease.lane, nonce, "NonceGap", "no row held this nonce", b"")
+            self.metrics.gaps_filled += 1
+
+    async def _pause(self, conn: Connection, lane: str, code: str, detail: str) -> None:
+        if self.metrics.paused.get(lane) != code:
+            log.error("lane %s waits: %s", lane, code)
+        self.metrics.paused[lane] = code
+        await conn.execute(
+            "update chain.lane set paused_code = $2, paused_detail = $3 where lane = $1", lane, code, detail
+        )
+
+    async def _unpause(self, conn: Connection, lane: str) -> None:
+        if self.metrics.paused.pop(lane, None) is not None:
+            await conn.execute(
+                "update chain.lane set paused_code = null, paused_detail = null where lane = $1", lane
+            )
+
+    # Fate
+
+    async def _resolve(self, lease: _Lease, confirmed: int, rows: list[asyncpg.Record]) -> None:
+        """Rows whose nonce is used: which of our transactions was it, and what became of it?"""
+        if not rows:
+            return
+        head = await self._evm.head()
+        for row in rows:
+            receipt = await self._evm.receipt(row["hash"])
+            filled = None
+            if receipt is None and row["filler_hash"] is not None:
+                filled = await self._evm.receipt(row["filler_hash"])
+            if receipt is not None:
+                await self._executed(lease, row, receipt, head.number)
+            elif filled is not None:
+                if head.number - filled.block_number >= self._settings.depth:
+                    await self._finish(lease, row, State.FAILED, filled)
+            else:
+                await self._missing(lease, row, head.number)
+
+    async def _executed(self, lease: _Lease, row: asyncpg.Record, receipt: Receipt, head: int) -> None:
+        if head - receipt.block_number < self._settings.depth:
+            if row["state"] != State.INCLUDED or row["block_hash"] != receipt.block_hash:
+                async with self._fenced(lease) as conn:
+                    await conn.execute(
+                        """update chain.outbox set state = 'included', block_number = $2, block_hash = $3,
+                               missing_since = null where id = $1""",
+                        row["id"],
+                        receipt.block_number,
+                        receipt.block_hash,
+                    )
+            return
+        if receipt.succeeded:
+            await self._finish(lease, row, State.MINED, receipt)
+        else:
+            reason = await self._why(row, receipt.block_number)
+            await self._finish(lease, row, State.REVERTED, receipt, reason)
+
+    async def _why(self, row: asyncpg.Record, block: int) -> ContractReverted | None:
+        """The contract's reason for a transaction that reverted, asked again at its block."""
+        call = Call(row["recipient"], row["data"])
+        sender = self._outbox.key(row["lane"]).address
+        for at in (block - 1, block):
+            try:
+                await self._evm.call(sender, call, at)
+            except ContractReverted as error:
+                return error
+            except (CaseledgerError, OSError):
+                return None
+        return None
+
+    async def _missing(self, lease: _Lease, row: asyncpg.Record, head: int) -> None:
+        """The nonce is used and no receipt is known: wait some blocks, then say so; never send again."""
+        since = row["missing_since"]
+        if since is None:
+            async with self._fenced(lease) as conn:
+                await conn.execute(
+                    "update chain.outbox set missing_since = $2 where id = $1", row["id"], head
+                )
+            return
+        if head - since >= self._settings.vanish_blocks + self._settings.depth:
+            await self._finish(lease, row, State.VANISHED, None)
+
+    async def _finish(
+        self,
+        lease: _Lease,
+        row: asyncpg.Record,
+        state: State,
+        receipt: Receipt | None,
+        reason: ContractReverted | None = None,
+    ) -> None:
+        code, detail = row["reason_code"], row["reason_detail"]
+        if state is State.MINED:
+            code = detail = None
+        elif state is State.REVERTED:
+            code = reason.code if reason else "RevertedUnexplained"
+            detail = reason.detail if reason else "the contract refused it; asked again, it does not say why"
+        elif state is State.VANISHED:
+            code, detail = "TransactionVanished", f"nonce {row['nonce']} is used and no receipt is known"
+            log.error("lane %s: transaction of nonce %d vanished", row["lane"], row["nonce"])
+        async with self._fenced(lease) as conn:
+            done = await conn.fetchval(
+                """update chain.outbox set state = $2, reason_code = $3, reason_detail = $4,
+                       block_number = $5, block_hash = $6, gas_used = $7, finished_at = now()
+                   where id = $1 and state in ('ready', 'sent', 'included', 'poisoned') returning id""",
+                row["id"],
+                state.value,
+                code,
+                detail,
+                receipt.block_number if receipt else None,
+                receipt.block_hash if receipt else None,
+                receipt.gas_used if receipt else None,
+            )
+            if done is None:
+                return
+            await conn.execute("select pg_notify($1, $2)", CHANNEL_DONE, row["business_key"])
+        setattr(self.metrics, state.value, getattr(self.metrics, state.value) + 1)
+
+    # Sending
+
+    async def _send(self, lease: _Lease, confirmed: int, rows: list[asyncpg.Record]) -> None:
+        """Give rows to the network, in order and without gaps, from the chain's next nonce on."""
+        expected = confirmed
+        for row in rows:
+            if row["nonce"] != expected:
+                self._healed.pop(lease.lane, None)  # a gap: fill it next round
+                return
+            if row["nonce"] - confirmed >= self._settings.window:
+                return
+            expected += 1
+            if row["state"] == State.INCLUDED:
+                # Its block is gone: the nonce is free again and the same bytes go out once more.
+                async with self._fenced(lease) as conn:
+                    await conn.execute(
+                        """update chain.outbox set state = 'sent', sent_at = null, block_number = null,
+                               block_hash = null where id = $1""",
+                        row["id"],
+                    )
+                self.metrics.reorged += 1
+            elif row["sent_at"] is not None and not await self._due(row):
+                continue
+            if not await self._send_one(lease, row, first=row["nonce"] == confirmed):
+                return
+
+    async def _due(self, row: asyncpg.Record) -> bool:
+        due: bool = await self._db.fetchval(
+            "select clock_timestamp() - $1::timestamptz > $2 * interval '1 second'",
+            row["sent_at"],
+            self._settings.resend_after,
+        )
+        return due
+
+    async def _send_one(self, lease: _Lease, row: asyncpg.Record, *, first: bool) -> bool:
+        """Send one row; False when its successors must wait."""
+        poisoned = row["state"] == State.POISONED
+        if first and not poisoned:
+            # Nothing is in between: what the contract says now is what it will say.
+            try:
+                await self._evm.call(
+                    self._outbox.key(lease.lane).address, Call(row["recipient"], row["data"])
+                )
+            except ContractReverted as error:
+                await self._poison(lease, row, error.code, error.detail, getattr(error, "raw", b""))
+                return False
+        async with self._fenced(lease) as conn:
+            state = await conn.fetchval(
+                """update chain.outbox set sent_at = clock_timestamp(), attempts = attempts + 1,
+                       state = case when state = 'ready' then 'sent' else state end
+                   where id = $1 and state in ('ready', 'sent', 'poisoned') returning state""",
+                row["id"],
+            )
+        if state is None or (state == State.POISONED) != poisoned:
+            return False  # cancelled meanwhile; next round sees what is
+        outcome = await self._evm.send_raw(row["filler_raw"] if poisoned else row["raw"])
+        if row["sent_at"] is None:
+            self.metrics.sent += 1
+        else:
+            self.metrics.resent += 1
+        return await self._taken(lease, row, outcome, poisoned=poisoned)
+
+    async def _taken(self, lease: _Lease, row: asyncpg.Record, outcome: Sent, *, poisoned: bool) -> bool:
+        if outcome is Sent.ACCEPTED:
+            if lease.lane in self.metrics.paused:
+                async with self._fenced(lease) as conn:
+                    await self._unpause(conn, lease.lane)
+            return True
+        if outcome is Sent.NO_FUNDS:
+            async with self._fenced(lease) as conn:
+                await self._pause(conn, lease.lane, "NoFunds", "the sender cannot pay for gas")
+            return False
+        if outcome is Sent.NONCE_GAP:
+            # The node lost what came before (restart): let everything before this one go out again.
+            async with self._fenced(lease) as conn:
+                await conn.execute(
+                    """update chain.outbox set sent_at = null
+                       where lane = $1 and nonce <= $2 and state in ('sent', 'poisoned')""",
+                    lease.lane,
+                    row["nonce"],
+                )
+            return False
+        hopeless = outcome is Sent.INVALID or (
+            outcome is Sent.UNKNOWN and row["attempts"] + 1 >= self._settings.refusals
+        )
+        if hopeless and not poisoned:
+            await self._poison(lease, row, "RefusedByNode", f"refused as {outcome.value}", b"")
+        return False
+
+    async def _poison(self, lease: _Lease, row: asyncpg.Record, code: str, detail: str, data: bytes) -> None:
+        async with self._fenced(lease) as conn:
+            await self._outbox.poison(conn, row["id"], lease.lane, row["nonce"], code, detail, data)
+        log.warning("lane %s: nonce %d is filled instead: %s", lease.lane, row["nonce"], code)
