@@ -18,7 +18,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -28,6 +28,10 @@ from chain.signer import RelayerKey
 from chain.transactions import MAX_DATA, TRANSFER_GAS, Call, gas_limit, sign, sign_filler
 from protocol.errors import CaseledgerError
 
+if TYPE_CHECKING:
+    from storage.db import AnyConnection as Connection
+    from storage.db import Pool as Database
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "caseledger_outbox"
@@ -35,8 +39,6 @@ CHANNEL_DONE = "caseledger_outbox_done"
 _BATCH = 256
 _MAX_HEAL = 10_000
 
-Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-Database = asyncpg.Pool[asyncpg.Record]
 
 
 class LaneUnknown(ChainError):

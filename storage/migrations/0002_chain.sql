@@ -181,10 +181,10 @@ create view chain.key as
 select distinct on (chain_id, key) * from chain.key_version
 order by chain_id, key, sequence desc;
 
-grant usage on schema chain to caseledger_gateway, caseledger_worker, caseledger_auditor;
-grant select on all tables in schema chain to caseledger_gateway, caseledger_worker, caseledger_auditor;
-grant insert on chain.lane, chain.lease, chain.outbox to caseledger_gateway, caseledger_worker;
-grant update (next_nonce) on chain.lane to caseledger_gateway;
-grant update on chain.lane, chain.lease, chain.outbox to caseledger_worker;
+grant usage on schema chain to gateway, sealer, reader;
+grant select on all tables in schema chain to gateway, sealer, reader;
+grant insert on chain.lane, chain.lease, chain.outbox to gateway, sealer;
+grant update (next_nonce) on chain.lane to gateway;
+grant update on chain.lane, chain.lease, chain.outbox to sealer;
 grant insert, update, delete on chain.block, chain.cursor, chain.event, chain.anchor, chain.log_change,
-    chain.organisation_version, chain.key_version to caseledger_worker;
+    chain.organisation_version, chain.key_version to sealer;
