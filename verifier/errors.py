@@ -222,3 +222,134 @@ class ClaimMismatch(ProofRefused):
 
 class ConformanceKindUnknown(MalformedInput):
     title = "unknown conformance kind"
+
+
+# Receipt and trust file
+
+
+class MalformedReceipt(MalformedInput):
+    title = "receipt malformed"
+
+
+class UnknownProofKind(MalformedInput):
+    title = "proof kind that this verifier does not know"
+
+
+class MalformedTrustFile(MalformedInput):
+    title = "trust file malformed"
+
+
+class TrustSignatureInvalid(ProofRefused):
+    title = "a signature of the trust file is wrong"
+
+
+class TrustQuorumMissing(ProofRefused):
+    title = "trust file without the quorum of its keys"
+
+
+class TrustFingerprintMismatch(ProofRefused):
+    title = "not the trust file with this fingerprint"
+
+
+class TrustSerialNotHigher(ProofRefused):
+    title = "trust file not newer than the held one"
+
+
+class TrustPredecessorMismatch(ProofRefused):
+    title = "trust file does not follow the held one"
+
+
+class TrustHeldQuorumMissing(ProofRefused):
+    title = "trust file not signed by a quorum of the held one"
+
+
+class TrustHeldChanged(ProofRefused):
+    title = "trust file changes what the held one has fixed"
+
+
+class ContentMismatch(ProofRefused):
+    title = "the file is not the one that was recorded"
+
+
+class BodyMismatch(ProofRefused):
+    title = "the body is not the one that the leaf commits to"
+
+
+class CaseMismatch(ProofRefused):
+    title = "the entry belongs to another case"
+
+
+class ContinuationMisplaced(ProofRefused):
+    title = "a log continuation stands first in its log and is the operator's"
+
+
+class ChainNotTrusted(ProofRefused):
+    title = "the trust file does not name this chain"
+
+
+class LogNotTrusted(ProofRefused):
+    title = "the trust file does not name this log"
+
+
+class ContractNotTrusted(ProofRefused):
+    title = "the trust file names another contract"
+
+
+class ProofKindMismatch(ProofRefused):
+    title = "the trust file expects another kind of chain proof"
+
+
+class EpochNotTrusted(ProofRefused):
+    title = "the trust file names no validators for this height"
+
+
+class ProofHeightMismatch(ProofRefused):
+    title = "the header is not the one after the proved state"
+
+
+class ProvenValueMismatch(ProofRefused):
+    title = "the chain holds another value than the receipt states"
+
+
+class ProvenValueAbsent(ProofRefused):
+    title = "the chain holds nothing there"
+
+
+class LinkMismatch(ProofRefused):
+    title = "the chain holds another batch than the receipt states"
+
+
+class CodeHashMismatch(ProofRefused):
+    title = "the contract runs other code than the trust file pins"
+
+
+class LeafBeyondClosedLog(ProofRefused):
+    title = "the leaf stands behind the end of the closed log"
+
+
+class LinkTimeAfterBlock(ProofRefused):
+    title = "the batch claims a later time than the block that proves it"
+
+
+class SubmissionSignatureInvalid(ProofRefused):
+    title = "the submitter's signature is not in the accepted form"
+
+
+class KeyOfAnotherOrganisation(ProofRefused):
+    title = "the signing key belongs to another organisation"
+
+
+class KeyPurposeMismatch(ProofRefused):
+    title = "the signing key is registered for another purpose"
+
+
+class KeyNotActive(ProofRefused):
+    title = "the signing key was announced or cancelled, not active"
+
+
+class KeyNotValidAtAnchor(ProofRefused):
+    title = "the signing key was not valid when the batch was anchored"
+
+
+class KeyRevoked(ProofRefused):
+    title = "the signing key was revoked before the batch was anchored"

@@ -1,0 +1,155 @@
+"""What a trust file says: chains with validators, contracts, logs, keys, policy (docs/spec/trust.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from protocol import cbor
+from protocol.cbor import Encodable
+
+VERSION = 1
+ROLES = ("court", "regulator", "centre", "notary", "bank")
+LEADING_ROLES = ("court", "regulator")
+"""A quorum has at least one of these."""
+PROOF_KINDS = {"ics23": 32, "mpt-qbft": 20, "none": 0}
+"""Proof kind and the length of a validator's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustKey:
+    """Who signs trust files. The key is Ed25519, 32 bytes."""
+
+    public_key: bytes
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedValidator:
+    """One validator and who controls it. A group is an interest group of the consortium."""
+
+    public_key: bytes
+    power: int
+    controller: str
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A validator set and the block heights it is trusted for, inclusive; open while `to_height` is None."""
+
+    number: int
+    from_height: int
+    to_height: int | None
+    validators: tuple[TrustedValidator, ...]
+
+    def covers(self, height: int) -> bool:
+        """Whether the set is trusted for this header height."""
+        return self.from_height <= height and (self.to_height is None or height <= self.to_height)
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedContract:
+    """An address (20 bytes) and the code hash (32 bytes) it must have."""
+
+    address: bytes
+    code_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedChain:
+    """A chain, how it proves, its validators over time, and the two contracts on it."""
+
+    chain_id: int
+    engine: str
+    network_id: str
+    proof_kind: str
+    epochs: tuple[Epoch, ...]
+    registry: PinnedContract
+    evidence_log: PinnedContract
+
+    def epoch_at(self, height: int) -> Epoch | None:
+        """The epoch trusted for a header height."""
+        return next((epoch for epoch in self.epochs if epoch.covers(height)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedLog:
+    """A log: its operator's index, its Ed25519 key, and where it ends if it was closed."""
+
+    origin: str
+    chain_id: int
+    operator: int
+    log_key: bytes
+    closed_size: int | None = None
+    successor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPayload:
+    """What is signed. Times in seconds UTC; names are (Chinese, English)."""
+
+    serial: int
+    issued_at: int
+    valid_until: int
+    predecessor: bytes | None
+    name: tuple[str, str]
+    threshold: int
+    keys: tuple[TrustKey, ...]
+    chains: tuple[TrustedChain, ...]
+    logs: tuple[TrustedLog, ...]
+    witnesses_required: int = 0
+    time_tokens_required: int = 0
+
+    def encode(self) -> bytes:
+        """CBOR of the members as they are; `trust_parse.parse` checks the rules."""
+        return cbor.encode(
+            {
+                0: VERSION,
+                1: self.serial,
+                2: self.issued_at,
+                3: self.valid_until,
+                4: self.predecessor,
+                5: self.name,
+                6: self.threshold,
+                7: [[key.public_key, key.name, key.role] for key in self.keys],
+                8: [_encode_chain(chain) for chain in self.chains],
+                9: [
+                    [log.origin, log.chain_id, log.operator, log.log_key, log.closed_size, log.successor]
+                    for log in self.logs
+                ],
+                10: [self.witnesses_required, self.time_tokens_required],
+            }
+        )
+
+    def chain(self, chain_id: int) -> TrustedChain | None:
+        """The trusted chain of this id."""
+        return next((chain for chain in self.chains if chain.chain_id == chain_id), None)
+
+    def log(self, origin: str) -> TrustedLog | None:
+        """The trusted log of this origin."""
+        return next((log for log in self.logs if log.origin == origin), None)
+
+    def is_quorum(self, positions: Iterable[int]) -> bool:
+        """Whether the keys at these positions may speak: enough of them, two roles, a court or regulator."""
+        roles = [self.keys[position].role for position in set(positions)]
+        return (
+            len(roles) >= self.threshold
+            and len(set(roles)) >= 2
+            and any(role in LEADING_ROLES for role in roles)
+        )
+
+
+def _encode_chain(chain: TrustedChain) -> Encodable:
+    epochs: list[Encodable] = [
+        [
+            epoch.number,
+            epoch.from_height,
+            epoch.to_height,
+            [[v.public_key, v.power, v.controller, v.group] for v in epoch.validators],
+        ]
+        for epoch in chain.epochs
+    ]
+    pins: list[Encodable] = [[pin.address, pin.code_hash] for pin in (chain.registry, chain.evidence_log)]
+    return [chain.chain_id, chain.engine, chain.network_id, chain.proof_kind, epochs, *pins]
