@@ -44,12 +44,16 @@ def lookup(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes | None:
 
     `proof` holds the RLP of the hashed nodes on the path, root first; smaller nodes are inside their parent.
     """
+    return lookup_hashed(root, keccak256(key), proof)
+
+
+def lookup_hashed(root: bytes, path: bytes, proof: Sequence[bytes]) -> bytes | None:
+    """As `lookup`, for a 32-byte path that is hashed already."""
     if len(proof) > MAX_NODES:
         raise MptLimit(f"{len(proof)} nodes, at most {MAX_NODES}", field="proof")
     if root == EMPTY_ROOT and (not proof or list(proof) == [b"\x80"]):
         return None
-    digest = keccak256(key)
-    walk = _Walk([nibble for byte in digest for nibble in (byte >> 4, byte & 15)], proof)
+    walk = _Walk([nibble for byte in path for nibble in (byte >> 4, byte & 15)], proof)
     value = walk.run(root)
     if walk.used != len(proof):
         raise MptUnusedNode(f"{len(proof) - walk.used} nodes too many", field="proof")

@@ -1,0 +1,43 @@
+"""`caseledger conformance KIND`: JSON lines on standard input, one JSON answer a line on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
+    """Register the subcommand. Kinds are those of verifier.conformance."""
+    from verifier.conformance import CHECKS
+
+    parser = subparsers.add_parser("conformance", help=help_text, description=help_text)
+    parser.add_argument("kind", choices=sorted(CHECKS), metavar="KIND", help=" | ".join(sorted(CHECKS)))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer every line; 0 whatever the verdicts are."""
+    stream(args.kind, sys.stdin.buffer, sys.stdout.buffer)
+    return 0
+
+
+def stream(kind: str, source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer each line of `source` as it comes. A line over the limit is read past without being kept."""
+    from verifier.conformance import answer, refusal
+    from verifier.errors import JsonLimit
+    from verifier.strict_json import MAX_BYTES
+
+    while line := source.readline(MAX_BYTES + 2):
+        text = line.removesuffix(b"\n")
+        if len(text) > MAX_BYTES:
+            while line and not line.endswith(b"\n"):
+                line = source.readline(1 << 16)
+            result = refusal(JsonLimit(f"line of more than {MAX_BYTES} bytes"))
+        else:
+            result = answer(kind, text)
+        sink.write(json.dumps(result).encode() + b"\n")
+        sink.flush()

@@ -1,0 +1,104 @@
+"""The `caseledger` command. Each subcommand is a module of this room, imported only when it is the one
+called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from protocol.errors import CaseledgerError
+
+# name -> (module, Chinese help, English help). A module has add_parser(subparsers, help_text) and run(args)
+# -> int.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "conformance": (
+        "cli.conformance",
+        "逐行核验标准输入的 JSON 测试向量，逐行给出结论",
+        "check JSON lines on standard input against the specification, one answer a line",
+    ),
+}
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_TEXTS = {
+    "zh": {
+        "about": "caseledger：金融纠纷证据存证与核验",
+        "commands": "子命令",
+        "lang": "界面语言（默认 zh，或环境变量 CASELEDGER_LANG）",
+        "json": "以 JSON 输出错误",
+        "hint": "提示",
+    },
+    "en": {
+        "about": "caseledger: evidence for financial disputes, verifiable by anyone",
+        "commands": "commands",
+        "lang": "language (zh by default, or CASELEDGER_LANG)",
+        "json": "print errors as JSON",
+        "hint": "hint",
+    },
+}
+
+
+def _language(argv: Sequence[str]) -> str:
+    """Language before parsing, so that help itself is in it."""
+    chosen = os.environ.get("CASELEDGER_LANG", "zh")
+    for position, argument in enumerate(argv):
+        if argument == "--lang" and position + 1 < len(argv):
+            chosen = argv[position + 1]
+        elif argument.startswith("--lang="):
+            chosen = argument.removeprefix("--lang=")
+    return "en" if chosen.lower().startswith("en") else "zh"
+
+
+def _parser(argv: Sequence[str], lang: str) -> argparse.ArgumentParser:
+    text = _TEXTS[lang]
+    parser = argparse.ArgumentParser(prog="caseledger", description=text["about"])
+    parser.add_argument("--lang", choices=["zh", "en"], default=lang, help=text["lang"])
+    parser.add_argument("--json", action="store_true", dest="json_errors", help=text["json"])
+    subparsers = parser.add_subparsers(dest="command", metavar=text["commands"], required=True)
+    wanted = next((argument for argument in argv if argument in COMMANDS), None)
+    for name, (module, zh, en) in COMMANDS.items():
+        help_text = zh if lang == "zh" else en
+        if name == wanted:
+            importlib.import_module(module).add_parser(subparsers, help_text)
+        else:
+            subparsers.add_parser(name, help=help_text)
+    return parser
+
+
+def _report(error: CaseledgerError, lang: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_dict(), ensure_ascii=False), file=sys.stderr)
+        return
+    where = f" ({error.field})" if error.field else ""
+    print(f"{error.code}: {error.detail}{where}", file=sys.stderr)
+    if error.hint:
+        print(f"{_TEXTS[lang]['hint']}: {error.hint}", file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code. Usage errors leave through argparse with code 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    lang = _language(arguments)
+    args = _parser(arguments, lang).parse_args(arguments)
+    try:
+        code = importlib.import_module(COMMANDS[args.command][0]).run(args)
+        return int(code)
+    except CaseledgerError as error:
+        _report(error, lang, args.json_errors or getattr(args, "json", False))
+        return int(getattr(error, "exit_code", EXIT_FAILED))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away; without this, the interpreter complains again while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
