@@ -12,26 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chain.bindings import AnswerUnreadable, revert_error
-from chain.errors import ChainError, ContractReverted
+from chain.errors import ChainError
+from chain.rpc import RpcRefused
 from chain.transactions import Call
 
 Block = int | str
 
 
 class Transport(Protocol):
-    """JSON-RPC to one node or to several; raises an error with `code`, `message` and `data` on refusal."""
+    """JSON-RPC to one node or to several, as `chain.rpc.RpcPool`: raises RpcRefused or RpcUnavailable."""
 
     async def call(self, method: str, params: Sequence[Any], /) -> Any:
         """The result member of the answer."""
         ...
-
-
-class NodeRefused(ChainError):
-    """A node answered with an error that is not a revert of ours."""
-
-    http_status = 502
-    retryable = True
-    title = "refused by the node"
 
 
 @dataclass(frozen=True)
@@ -200,24 +193,6 @@ def parse_head(value: Any) -> Head:
         raise AnswerUnreadable("a node's block lacks a member") from None
 
 
-def revert_data(error: Exception) -> bytes | None:
-    """Revert data in a JSON-RPC error, or None when it is not a revert (code 3, or data in hex)."""
-    data = getattr(error, "data", None)
-    if isinstance(data, Mapping):
-        data = data.get("data", data.get("result"))
-    if isinstance(data, str):
-        start = data.find("0x")  # some nodes write "Reverted 0x…"
-        if start >= 0:
-            try:
-                return bytes.fromhex(data[start + 2 :])
-            except ValueError:
-                return b""
-    if getattr(error, "code", None) == 3:
-        return b""
-    message = str(getattr(error, "message", "")).lower()
-    return b"" if "execution reverted" in message else None
-
-
 class Evm:
     """Typed calls over a transport. Stateless."""
 
@@ -259,14 +234,14 @@ class Evm:
         """Execute without a transaction. Raises ContractReverted (decoded)."""
         try:
             return binary(await self.rpc("eth_call", call.as_rpc(sender), _block(block)))
-        except Exception as error:
+        except RpcRefused as error:
             raise _as_revert(error) from None
 
     async def estimate(self, sender: bytes, call: Call) -> int:
         """Gas that the call would take now. Raises ContractReverted (decoded)."""
         try:
             return quantity(await self.rpc("eth_estimateGas", call.as_rpc(sender)))
-        except Exception as error:
+        except RpcRefused as error:
             raise _as_revert(error) from None
 
     async def receipt(self, transaction_hash: bytes) -> Receipt | None:
@@ -297,16 +272,11 @@ class Evm:
         """Give a signed transaction to the network. Transport failures are raised."""
         try:
             await self.rpc("eth_sendRawTransaction", "0x" + raw.hex())
-        except Exception as error:
-            message = getattr(error, "message", None)
-            if getattr(error, "code", None) is None or not isinstance(message, str):
-                raise
-            return classify_refusal(message)
+        except RpcRefused as error:
+            return classify_refusal(f"{error.message} {error.data or ''}")
         return Sent.ACCEPTED
 
 
-def _as_revert(error: Exception) -> Exception:
-    if isinstance(error, ContractReverted):
-        return error
-    data = revert_data(error)
+def _as_revert(error: RpcRefused) -> ChainError:
+    data = error.revert_data
     return error if data is None else revert_error(data)
