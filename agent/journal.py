@@ -442,14 +442,14 @@ class Journal:
                 (submission,),
             ).rowcount
 
-    def retry_refused(self, organisation: int) -> int:
-        """Makes refused entries NEW again, after what was wrong has been put right."""
+    def retry(self, entry: int) -> None:
+        """Makes a refused entry NEW again, after what was wrong has been put right."""
         with self._write():
-            return self._db.execute(
+            self._db.execute(
                 "UPDATE entries SET state = 'NEW', submission = NULL, position = NULL, code = NULL"
-                " WHERE state = 'REFUSED' AND organisation = ?",
-                (organisation,),
-            ).rowcount
+                " WHERE id = ? AND state = 'REFUSED'",
+                (entry,),
+            )
 
     def receive(self, received: Iterable[tuple[int, str, str]]) -> None:
         """Notes saved receipts: (entry, file, result of its verification)."""

@@ -33,7 +33,7 @@ RENEW_BEFORE = 60
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 KEY_REFUSALS = (401, 403)
-EXPIRED_CODES = frozenset({"ActExpired", "SubmissionExpired", "Expired"})
+EXPIRED_CODE = "ActExpired"
 
 _jitter = random.SystemRandom()
 
@@ -178,7 +178,7 @@ class Submitter:
                 self._accept(stored, submission, answer, log, done, gateway.url)
                 return
             except GatewayRefused as error:
-                if error.code in EXPIRED_CODES:
+                if error.code == EXPIRED_CODE:
                     stored = self._resigned(stored, log, entries)
                 elif error.status in KEY_REFUSALS:
                     raise

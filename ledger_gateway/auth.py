@@ -1,14 +1,14 @@
 """Who reads: an EIP-712 login act as bearer token, checked against the registry at every use.
 
-Nothing is stored: a token is its own session. A verified signature is remembered until the token ends, the key
-behind it is looked up again each time, so that a revoked key stops at the next block.
+Nothing is stored: a token is its own session. A verified signature is remembered until the token ends; the
+key behind it is looked up again each time, so that a revoked key stops at the next block.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from ledger_gateway.problems import NotAuthenticated, TokenExpired, WrongAudience
@@ -26,7 +26,7 @@ SCHEME = b"bearer "
 class KeyLookup(Protocol):
     """The registry's slot of a key as of the last final block, None where there is none."""
 
-    def __call__(self, address: bytes, /) -> Awaitable[KeySlot | None]: ...
+    def __call__(self, address: bytes, /) -> KeySlot | None: ...
 
 
 class Authenticator:
@@ -39,7 +39,7 @@ class Authenticator:
         self._clock = clock
         self._remembered: OrderedDict[bytes, tuple[bytes, Login]] = OrderedDict()
 
-    async def organisation(self, authorization: bytes | None) -> int:
+    def organisation(self, authorization: bytes | None) -> int:
         """Index of the caller.
 
         Raises:
@@ -60,7 +60,7 @@ class Authenticator:
         else:
             address, login = held
             self._check(login)
-        slot = await self._keys(address)
+        slot = self._keys(address)
         now = int(self._clock())
         if (
             slot is None
