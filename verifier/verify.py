@@ -1,0 +1,178 @@
+"""Verification of a receipt, step by step as docs/spec/receipt.md §3 numbers them.
+
+Pure: bytes, digests and an evaluation time in, a report out. Trust comes from the trust file alone; whatever
+the receipt says about itself is only compared. A step runs on what earlier steps have proved.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+
+from protocol import entry
+from protocol.entry import Body, Continuation, EvidenceClass
+from protocol.errors import UnknownVersion
+from protocol.hashing import SHA256, SM3, sha256, sm3
+from protocol.identifiers import case_commitment, case_ref
+from verifier import errors
+from verifier.content import ContentDigests
+from verifier.errors import UnknownProofKind
+from verifier.merkle_verify import verify_inclusion
+from verifier.receipt import Core, Receipt
+from verifier.trust import TrustFile
+from verifier.verdict import Facts, Inconclusive, Report, Status, Step, Verdict, complete
+from verifier.verify_chain import steps_4_to_9
+
+
+def verify_receipt(
+    receipt: bytes,
+    trust: bytes,
+    *,
+    content: ContentDigests | None = None,
+    at: int,
+    case_id: bytes | None = None,
+) -> Report:
+    """Verify one receipt at evaluation time `at` (seconds UTC).
+
+    `content` are the digests of the file that is claimed to be the document, None when there is none to
+    compare; `case_id` (32 bytes) is checked when given. Never raises for anything inside the arguments.
+    """
+    found: dict[str, Verdict] = {}
+    parsed = _step1_receipt(receipt, found)
+    anchor = _step1_trust(trust, at, found)
+    attestations = tuple(one.kind for one in parsed.attestations) if parsed else ()
+    facts: Facts = {}
+    if anchor:
+        facts |= _trust_facts(anchor)
+    if parsed:
+        facts |= _receipt_facts(parsed)
+        _step2_content(parsed.core, content, found)
+        _step3_inclusion(parsed.core, case_id, found)
+    if parsed and anchor:
+        steps_4_to_9(parsed.core, anchor.payload, at, found, facts)
+    return Report(at, complete(found, _REASONS), facts, attestations)
+
+
+_REASONS = (("custody", "DigestsOnly"), ("provenance", "DigestsOnly"))
+
+
+def _trust_facts(anchor: TrustFile) -> Facts:
+    zh, en = anchor.payload.name
+    return {
+        "trustFingerprint": anchor.fingerprint.hex(),
+        "trustSerial": anchor.payload.serial,
+        "consortiumZh": zh,
+        "consortiumEn": en,
+    }
+
+
+def _receipt_facts(receipt: Receipt) -> Facts:
+    core = receipt.core
+    head = entry.parse_leaf(core.leaf).header
+    return {
+        "receiptId": receipt.receipt_id.hex(),
+        "evidenceId": entry.evidence_id(core.leaf).hex(),
+        "class": int(head.evidence_class),
+        "privileged": head.privileged,
+        "submitter": head.submitter,
+        "sequence": head.sequence,
+        "caseCommitment": head.case_commitment.hex(),
+        "log": core.log.origin,
+        "chainId": core.log.chain_id,
+        "index": core.inclusion.index,
+        "batch": core.link.number,
+        "anchoredAt": core.link.time,
+    }
+
+
+def _step1_receipt(data: bytes, found: dict[str, Verdict]) -> Receipt | None:
+    with Step("receipt", found) as step:
+        try:
+            receipt = Receipt.parse(data)
+        except (UnknownVersion, UnknownProofKind) as error:
+            raise Inconclusive(Status.INDETERMINATE, error.code, error.detail) from None
+        step.note("receipt.id", receipt.receipt_id)
+        return receipt
+    return None
+
+
+def _step1_trust(data: bytes, at: int, found: dict[str, Verdict]) -> TrustFile | None:
+    anchor: TrustFile | None = None
+    with Step("trust-file", found) as step:
+        try:
+            parsed = TrustFile.parse(data)
+        except UnknownVersion as error:
+            raise Inconclusive(Status.INDETERMINATE, error.code, error.detail) from None
+        parsed.check()
+        anchor = parsed
+        step.note("trust.fingerprint", parsed.fingerprint)
+        step.note("trust.signatures", f"{len(parsed.signatures)}/{len(parsed.payload.keys)}")
+        first, last = parsed.payload.issued_at, parsed.payload.valid_until
+        step.note("trust.window", f"{first}..{last}")
+        if not first <= at <= last:
+            raise Inconclusive(Status.INDETERMINATE, "OutsideTrustWindow", f"{at} not in {first}..{last}")
+    return anchor
+
+
+def _step2_content(core: Core, content: ContentDigests | None, found: dict[str, Verdict]) -> None:
+    with Step("content", found) as step:
+        leaf = entry.parse_leaf(core.leaf)
+        if core.body is None:
+            if content is None:
+                raise Inconclusive(Status.NOT_CHECKED, "BodyWithheld")
+            raise Inconclusive(Status.INDETERMINATE, "BodyWithheld", "nothing to compare the file with")
+        for what, digest, expected in (
+            ("body.sha256", sha256(core.body), leaf.body_sha256),
+            ("body.sm3", sm3(core.body), leaf.body_sm3),
+        ):
+            if not compare_digest(digest, expected):
+                raise errors.BodyMismatch(
+                    f"{what} is {digest.hex()}, the leaf has {expected.hex()}", field="body"
+                )
+            step.note(what, digest)
+        if content is None:
+            raise Inconclusive(Status.NOT_CHECKED, "NoFileGiven")
+        body = entry.parse_body(core.body, leaf.header.evidence_class)
+        if isinstance(body, Continuation):
+            raise Inconclusive(Status.INDETERMINATE, "NoContent", "a log continuation describes no file")
+        _compare_content(step, body, content)
+
+
+def _compare_content(step: Step, body: Body, content: ContentDigests) -> None:
+    if content.size != body.content_size:
+        raise errors.ContentMismatch(f"{content.size} bytes, recorded are {body.content_size}", field="size")
+    step.note("content.size", content.size)
+    for what, digest, expected in (
+        ("sha256", content.sha256, body.content_sha256),
+        ("sm3", content.sm3, body.content_sm3),
+    ):
+        if not compare_digest(digest, expected):
+            raise errors.ContentMismatch(f"{digest.hex()}, recorded is {expected.hex()}", field=what)
+        step.note(f"content.{what}", digest)
+
+
+def _step3_inclusion(core: Core, case_id: bytes | None, found: dict[str, Verdict]) -> None:
+    with Step("inclusion", found) as step:
+        where, link = core.inclusion, core.link
+        verify_inclusion(
+            SHA256, SHA256.leaf(core.leaf), where.index, link.size, where.path_sha256, link.root_sha256
+        )
+        verify_inclusion(SM3, SM3.leaf(core.leaf), where.index, link.size, where.path_sm3, link.root_sm3)
+        step.note("leaf.id", entry.evidence_id(core.leaf))
+        step.note("leaf.index", f"{where.index} < {link.size}")
+        step.note("link.rootSha256", link.root_sha256)
+        step.note("link.rootSm3", link.root_sm3)
+        head = entry.parse_leaf(core.leaf).header
+        if head.evidence_class is EvidenceClass.LOG_CONTINUATION and where.index != 0:
+            raise errors.ContinuationMisplaced(f"at index {where.index}", field="leaf index")
+        if case_id is not None:
+            _compare_case(core, head.case_commitment, case_id)
+            step.note("leaf.case", head.case_commitment)
+
+
+def _compare_case(core: Core, commitment: bytes, case_id: bytes) -> None:
+    if not compare_digest(case_commitment(case_id), commitment):
+        raise errors.CaseMismatch(f"the leaf commits to {commitment.hex()}", field="case")
+    if core.body is not None:
+        body = entry.parse_body(core.body, entry.parse_leaf(core.leaf).header.evidence_class)
+        if isinstance(body, Body) and not compare_digest(case_ref(body.salt, case_id), body.case_ref):
+            raise errors.CaseMismatch(f"the body refers to {body.case_ref.hex()}", field="case")
