@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from agent.errors import FileChanged, FileNotReadable
-from verifier.content import ContentDigests, digest_file
+from verifier.content import ContentDigests, digest_stream
 
 RECEIPT_SUFFIX = ".clr"
 UNKNOWN_TYPE = "application/octet-stream"
@@ -80,16 +80,13 @@ def hash_file(path: Path) -> HashedFile:
         FileNotReadable, FileChanged
     """
     try:
-        before = path.stat()
-        digests = digest_file(path)
-        after = path.stat()
+        with path.open("rb", buffering=0) as source:
+            before = os.fstat(source.fileno())
+            digests = digest_stream(source)
+            after = os.fstat(source.fileno())
     except OSError as error:
         raise FileNotReadable(f"{path.name}: {error.strerror}", field="path") from None
-    same = (before.st_size, before.st_mtime_ns, before.st_ino) == (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ino,
-    )
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     if not same or digests.size != after.st_size:
         raise FileChanged(f"{path.name} was written to meanwhile", field="path", hint="try again")
     return HashedFile(path, digests, media_type(path))

@@ -18,12 +18,13 @@ from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachabl
 from agent.hashing import RECEIPT_SUFFIX
 from agent.journal import Entry, Journal, State
 from verifier.content import ContentDigests
+from verifier.verdict import Result, Status
 from verifier.verify import verify_receipt
 
 BULK = 500
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
-GOOD_RESULTS = frozenset({"VALID", "VALID_REDUCED_TRUST"})
+GOOD_RESULTS = frozenset({Result.VALID.value, Result.VALID_REDUCED_TRUST.value})
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,13 @@ class ReceiptCollector:
         report = verify_receipt(
             receipt,
             self._trust,
-            content=ContentDigests(entry.content_sha256, entry.content_sm3, entry.size),
+            content=ContentDigests(entry.size, entry.content_sha256, entry.content_sm3),
             at=int(self._clock()),
             case_id=entry.case_id,
         )
-        code = next((v.code for v in report.verdicts if v.status in ("FAIL", "INDETERMINATE")), None)
-        return str(report.result), code
+        bad = (Status.FAIL, Status.INDETERMINATE)
+        code = next((verdict.code for verdict in report.verdicts if verdict.status in bad), None)
+        return report.result.value, code
 
     def _check_promises(self, waiting: Sequence[Entry], done: Collection) -> None:
         """Gives back the entries of every submission past its deadline, if there is another gateway."""

@@ -446,7 +446,7 @@ def _receipt(session: _Session) -> int:
         result, code = collector.verify(local, data)
     else:
         report = verify_receipt(data, session.profile.trust, content=None, at=int(time.time()))
-        result, code = str(report.result), None
+        result, code = report.result.value, None
     if result not in GOOD_RESULTS:
         raise AgentError(f"the receipt does not verify: {code or result}", field="receipt")
     if session.args.out is not None:
@@ -499,8 +499,8 @@ def _open(session: _Session) -> int:
     data = session.args.receipt.read_bytes()
     report = verify_receipt(data, session.profile.trust, content=None, at=int(time.time()))
     core = Receipt.parse(data).core
-    if str(report.result) not in GOOD_RESULTS or core.body is None:
-        raise ContentUnavailable(f"the receipt is {report.result}", field="receipt")
+    if report.result.value not in GOOD_RESULTS or core.body is None:
+        raise ContentUnavailable(f"the receipt is {report.result.value}", field="receipt")
     key = hpke_key(session.profile.home, session.args.hpke_key, session.profile.organisation)
     size = open_content(Body.parse(core.body), key, session.gateways[0], session.args.out)
     session.say("opened", size=size, path=session.args.out)
