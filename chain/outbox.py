@@ -40,7 +40,6 @@ _BATCH = 256
 _MAX_HEAL = 10_000
 
 
-
 class LaneUnknown(ChainError):
     """No sender with this lane name in this process or in the database."""
 
@@ -120,6 +119,7 @@ class Metrics:
     healed_up: int = 0
     healed_down: int = 0
     gaps_filled: int = 0
+    renewed: int = 0
     leases_taken: int = 0
     leases_lost: int = 0
     rounds_failed: int = 0
@@ -567,8 +567,36 @@ class Worker:
             elif filled is not None:
                 if head.number - filled.block_number >= self._settings.depth:
                     await self._finish(lease, row, State.FAILED, filled)
+            elif row["state"] == State.READY and row["attempts"] == 0:
+                await self._renew(lease, row)
             else:
                 await self._missing(lease, row, head.number)
+
+    async def _renew(self, lease: _Lease, row: asyncpg.Record) -> None:
+        """Somebody else used the nonce of a row that never left: it is signed again with the next one."""
+        async with self._fenced(lease) as conn:
+            nonce = await conn.fetchval(
+                "update chain.lane set next_nonce = next_nonce + 1 where lane = $1 returning next_nonce - 1",
+                lease.lane,
+            )
+            signed = sign(
+                self._outbox.key(lease.lane),
+                Call(row["recipient"], row["data"]),
+                chain_id=self._settings.chain_id,
+                nonce=nonce,
+                gas=row["gas"],
+                gas_price=int(row["gas_price"]),
+            )
+            await conn.execute(
+                """update chain.outbox set nonce = $2, raw = $3, hash = $4
+                   where id = $1 and state = 'ready' and attempts = 0""",
+                row["id"],
+                nonce,
+                signed.raw,
+                signed.hash,
+            )
+        self.metrics.renewed += 1
+        log.warning("lane %s: nonce %d was used by another, now %d", lease.lane, row["nonce"], nonce)
 
     async def _executed(self, lease: _Lease, row: asyncpg.Record, receipt: Receipt, head: int) -> None:
         if head - receipt.block_number < self._settings.depth:
