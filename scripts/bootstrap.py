@@ -140,6 +140,7 @@ class Installer:
     def __init__(self) -> None:
         self._pip: list[str] | None = None
         self._env: dict[str, str] | None = None
+        self._has_uv = False
 
     def venv(self, folder: Path) -> Path:
         """The environment's Python, made or remade when it is missing, broken or of another Python."""
@@ -150,26 +151,36 @@ class Installer:
             run([base_python(), "-m", "venv", "--without-pip", str(folder)])
         return python
 
-    def prepare(self, python: Path) -> tuple[list[str], dict[str, str]]:
-        if self._pip is None or self._env is None:
-            self._pip = pip_command(python)
-            self._env = uv_environment(self._pip)
+    def pip(self) -> list[str]:
+        if self._pip is None:
+            self._pip = pip_command(VENV / "bin" / "python")
+        return self._pip
+
+    def environment(self) -> dict[str, str]:
+        if self._env is None:
+            self._env = uv_environment(self.pip())
+        return self._env
+
+    def uv(self) -> Path:
+        """The pinned uv, installed when it is not there."""
+        if not self._has_uv:
             lock = REQUIREMENTS / "bootstrap.lock"
             stamp = TOOLS / "uv" / ".stamp"
             if not (stamped(stamp, digest(lock)) and UV.is_file()):
                 shutil.rmtree(TOOLS / "uv", ignore_errors=True)
                 quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:"]
-                run([*self._pip, "install", *quiet, "--require-hashes", "--no-deps",
+                run([*self.pip(), "install", *quiet, "--require-hashes", "--no-deps",
                      "--target", str(TOOLS / "uv"), "-r", str(lock)])  # fmt: skip
                 stamp.write_text(digest(lock))
-        return self._pip, self._env
+            self._has_uv = True
+        return UV
 
     def install(self, python: Path, *arguments: str) -> None:
-        pip, env = self.prepare(python)
-        if answers([str(UV), "--version"]):
-            run([str(UV), "pip", "install", "--quiet", "--python", str(python), *arguments], env=env)
+        if answers([str(self.uv()), "--version"]):
+            command = [str(UV), "pip", "install", "--quiet", "--python", str(python), *arguments]
+            run(command, env=self.environment())
         else:
-            run([*pip, "--python", str(python), "install", "--quiet", *arguments])
+            run([*self.pip(), "--python", str(python), "install", "--quiet", *arguments])
 
     def lock(self, python: Path, name: str) -> None:
         self.install(python, "--only-binary", ":all:", "--require-hashes", "-r", str(REQUIREMENTS / name))
@@ -233,10 +244,15 @@ def npm(installer: Installer) -> None:
     node(installer)
     if stamped(modules / ".stamp", wanted):
         return
-    say("正在安装合约工具（npm ci）…", "Installing the contract tools (npm ci) …")
+    say("正在安装合约工具（npm）…", "Installing the contract tools (npm) …")
     env = {**os.environ, "PATH": os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)])}
+    certificates = installer.environment().get("SSL_CERT_FILE")
+    if certificates:  # a Node from PyPI knows its own authorities only
+        env.setdefault("NODE_EXTRA_CA_CERTS", certificates)
     # Our tools ship their binaries inside the packages: no install script needs to run, so none may.
-    run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], env=env)
+    # Not `npm ci`: it refuses a lock that lacks the binary packages of other platforms where the registry has
+    # none. This takes versions and digests from the lock all the same, and leaves the lock as it is.
+    run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"], env=env)
     (modules / ".stamp").write_text(wanted)
 
 

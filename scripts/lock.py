@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from scripts.bootstrap import REQUIREMENTS, ROOT, UV, VENV, Installer
+from scripts.bootstrap import REQUIREMENTS, ROOT, Installer
 
 PROJECT = ["pyproject.toml", "requirements/build.in"]
 LOCKS = {
@@ -28,12 +28,13 @@ OPTIONS = [
 
 
 def main(arguments: list[str]) -> int:
-    _, env = Installer().prepare(VENV / "bin" / "python")
+    installer = Installer()
+    uv, env = str(installer.uv()), installer.environment()
     for name, sources in LOCKS.items():
         print(f"{name}.lock", flush=True)
         output = str((REQUIREMENTS / f"{name}.lock").relative_to(ROOT))
         subprocess.run(
-            [str(UV), "pip", "compile", *OPTIONS, *arguments, *sources, "--output-file", output],
+            [uv, "pip", "compile", *OPTIONS, *arguments, *sources, "--output-file", output],
             cwd=ROOT,
             env=env,
             check=True,
