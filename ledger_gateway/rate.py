@@ -11,7 +11,11 @@ MAX_BUCKETS = 10_000
 
 
 class RateLimiter:
-    """`take(key)` spends one token or raises TooManyRequests with the time until the next one."""
+    """`per_second` requests in the long run, `burst` at once, for each key.
+
+    `check` looks, `charge` spends: a request is charged to whom it has proved to come from, which is known
+    only after its signature was checked.
+    """
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float]) -> None:
         self._per_second = per_second
@@ -19,16 +23,29 @@ class RateLimiter:
         self._clock = clock
         self._buckets: OrderedDict[int, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: int, cost: float = 1.0) -> None:
+    def _level(self, key: int, now: float) -> float:
+        held = self._buckets.get(key)
+        if held is None:
+            return self._burst
+        return min(self._burst, held[0] + (now - held[1]) * self._per_second)
+
+    def check(self, key: int) -> None:
+        """Raises TooManyRequests when nothing is left, with the time until something is."""
+        if key in self._buckets:
+            level = self._level(key, self._clock())
+            if level < 1.0:
+                raise TooManyRequests(
+                    "the request rate is used up", retry_after=(1.0 - level) / self._per_second
+                )
+
+    def charge(self, key: int, cost: float = 1.0) -> None:
+        """Spends; the level may fall below zero by what was under way at once."""
         now = self._clock()
-        tokens, last = self._buckets.get(key, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - last) * self._per_second)
-        if tokens < cost:
-            self._buckets[key] = (tokens, now)
-            raise TooManyRequests(
-                "the organisation's request rate is used up",
-                retry_after=(cost - tokens) / self._per_second,
-            )
-        self._buckets[key] = (tokens - cost, now)
+        self._buckets[key] = (self._level(key, now) - cost, now)
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
+
+    def take(self, key: int) -> None:
+        """`check` and `charge` of one."""
+        self.check(key)
+        self.charge(key)
