@@ -303,7 +303,7 @@ def qbft_header(
         extra = rlp.encode([seeded("vanity"), validators, [], rlp.from_int(round_), list(seals)])
         return rlp.encode(
             [
-                seeded("parent", number), seeded("uncles"), address_of(keys[0].public_key), state_root, seeded("txs"),
+                seeded("parent"), seeded("uncles"), address_of(keys[0].public_key), state_root, seeded("txs"),
                 seeded("receipts"), bytes(256), b"\x01", rlp.from_int(number), rlp.from_int(10**9), b"",
                 rlp.from_int(time), extra, MIX_HASH, bytes(8),
             ]
