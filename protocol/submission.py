@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
@@ -219,6 +220,7 @@ class Submission:
         return Submit(self.log_id, self.organisation, root, len(self.entries), self.valid_until)
 
 
+@lru_cache(maxsize=1024)
 def _header_starts(organisation: int) -> frozenset[bytes]:
     """Every valid first half of an unsequenced document header of this organisation."""
     starts = []

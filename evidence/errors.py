@@ -1,0 +1,161 @@
+"""Errors of the evidence room. Codes are the class names."""
+
+from __future__ import annotations
+
+from protocol.errors import CaseledgerError
+
+
+class LogUnknown(CaseledgerError):
+    """The log id is not of a log that this service runs."""
+
+    http_status = 404
+    title = "no such log here"
+
+
+class LogHalted(CaseledgerError):
+    """The log accepts and seals nothing until a person decides; the status says why."""
+
+    http_status = 503
+    retryable = True
+    title = "the log is halted"
+
+
+class LogClosed(CaseledgerError):
+    """The log was closed by governance; its successor takes new entries."""
+
+    http_status = 409
+    title = "the log is closed"
+
+
+class LogNotStarted(CaseledgerError):
+    """A successor log takes its continuation entry first."""
+
+    http_status = 503
+    retryable = True
+    title = "the successor log has no first entry yet"
+
+
+class ContinuationRefused(CaseledgerError):
+    """A log continuation that is not the operator's first entry over its predecessor's closed head."""
+
+    http_status = 422
+    title = "log continuation refused"
+
+
+class ActExpired(CaseledgerError):
+    """`validUntil` has passed."""
+
+    http_status = 403
+    title = "the act has expired"
+
+
+class KeyUnknown(CaseledgerError):
+    """No registered key made the signature over this act."""
+
+    http_status = 403
+    title = "the signer is not registered"
+
+
+class KeyWrongOrganisation(CaseledgerError):
+    """The key belongs to another organisation than the one the request names."""
+
+    http_status = 403
+    title = "key of another organisation"
+
+
+class KeyWrongPurpose(CaseledgerError):
+    """The key is registered for something else."""
+
+    http_status = 403
+    title = "key of another purpose"
+
+
+class KeyNotValid(CaseledgerError):
+    """The key is not yet, no longer or not at all valid."""
+
+    http_status = 403
+    title = "key not valid now"
+
+
+class OrganisationUnknown(CaseledgerError):
+    """No organisation has this index."""
+
+    http_status = 403
+    title = "unknown organisation"
+
+
+class OrganisationSuspended(CaseledgerError):
+    """A regulator has stopped the organisation's writing."""
+
+    http_status = 403
+    title = "organisation suspended"
+
+
+class DuplicateEntry(CaseledgerError):
+    """An earlier, different submission already brought this entry; nothing of the request was accepted."""
+
+    http_status = 409
+    title = "entry is in the log already"
+
+
+class Busy(CaseledgerError):
+    """The queue is full. Nothing was accepted; repeat the request after `retry_after` seconds."""
+
+    http_status = 503
+    retryable = True
+    title = "too much is waiting"
+
+    def __init__(self, detail: str = "", *, retry_after: float = 1.0) -> None:
+        super().__init__(detail, hint=f"repeat after {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class NotTheWriter(CaseledgerError):
+    """Another process writes this log; ask that one, or this one again later."""
+
+    http_status = 503
+    retryable = True
+    title = "another process writes this log"
+
+
+class EvidenceNotFound(CaseledgerError):
+    """Not there, or not for this viewer; the two look the same."""
+
+    http_status = 404
+    title = "no such evidence"
+
+
+class ReceiptNotReady(CaseledgerError):
+    """Accepted, but not anchored and proved yet."""
+
+    http_status = 409
+    retryable = True
+    title = "the receipt is not ready"
+
+
+class BodyUnreadable(CaseledgerError):
+    """The stored body does not open under its key: damaged, or the key file is another one."""
+
+    http_status = 500
+    title = "stored body cannot be opened"
+
+
+class VaultUnreadable(CaseledgerError):
+    """The file with the body keys is missing, damaged or open to others."""
+
+    http_status = 503
+    title = "body keys cannot be read"
+
+
+class RecordDamaged(CaseledgerError):
+    """Stored rows contradict each other; `caseledger fsck` says where."""
+
+    http_status = 500
+    title = "stored records contradict each other"
+
+
+class LogForked(CaseledgerError):
+    """The contract's head is not one that this database sealed."""
+
+    http_status = 503
+    title = "the contract's head is not ours"

@@ -1,0 +1,484 @@
+"""Accept: what is answered is on disk, in the log's order, under one signed promise a commit.
+
+One process writes a log. It holds an advisory lock, and every commit checks an epoch, so a writer that only
+believes it still holds the lock commits nothing. The leaf index is given here, not when sealing.
+
+* While one group is being written the next one is staged; a group is whatever waits when the writer is free.
+* The promise is signed before the commit and stored in it, so a repeated request gets the identical answer.
+* Duplicates are found by unique indexes. Only after one was hit does the writer look before it writes, for a
+  while: honest traffic pays nothing for the check, and a sender of duplicates cannot make every group fail.
+* When a commit's fate is unknown (connection lost), nobody is told "accepted"; the repeated request finds the
+  stored answer or is accepted anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+from evidence import admission
+from evidence.answers import known_leaves, stored_answers
+from evidence.errors import (
+    Busy,
+    ContinuationRefused,
+    DuplicateEntry,
+    LogClosed,
+    LogHalted,
+    LogNotStarted,
+    NotTheWriter,
+    RecordDamaged,
+)
+from evidence.grouping import (
+    COPY_COLUMNS,
+    DEDUPE_LEN,
+    Group,
+    Staged,
+    entry_arguments,
+    link_arguments,
+    stage,
+    submission_arguments,
+)
+from evidence.logs import LogContext, LogStatus, log_status
+from evidence.ports import Clock, FaultPoints, PromiseSigner, RegistryPort, system_clock
+from evidence.vault import Vault
+from protocol.entry import evidence_id
+from protocol.errors import CaseledgerError
+from protocol.submission import MAX_ENTRIES, Acceptance, CheckedSubmission, Submission
+from storage.db import TRANSIENT, AnyConnection, Pool, unavailable
+from storage.errors import DatabaseUnavailable
+
+_LOCK_SPACE = 0x636C  # "cl": first key of the two-key advisory locks of logs
+_NOT_WRITER = "CL001"
+_NOT_OPEN = "CL002"
+_ACCEPT = """SELECT evidence.accept_group($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,
+    $20,$21,$22,$23,$24,$25,$26,$27,$28)"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the queue and of one commit. Bytes count what is held in memory."""
+
+    queue_leaves: int = 32_768
+    queue_bytes: int = 64 * 2**20
+    group_leaves: int = MAX_ENTRIES
+    group_submissions: int = 2048
+    small_group: int = 12
+    """Up to this many leaves a group goes in one statement instead of COPY in a transaction."""
+    deadline: int = 24 * 3600
+    """Seconds from accept to the promise's deadline."""
+    careful_seconds: float = 10.0
+    reconnect_seconds: float = 0.2
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass
+class IntakeMetrics:
+    """Since the process started, and gauges."""
+
+    accepted_leaves: int = 0
+    accepted_submissions: int = 0
+    replayed: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    groups: int = 0
+    failed_groups: int = 0
+    queued_leaves: int = 0
+    queued_bytes: int = 0
+    commit_seconds: float = 0.0
+    trouble: str | None = None
+    """Code of what keeps the writer from writing, None while it writes."""
+
+
+class Acceptor:
+    """Takes submissions for one log. Use as an async context manager, in one event loop."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        log: LogContext,
+        registry: RegistryPort,
+        signer: PromiseSigner,
+        vault: Vault,
+        *,
+        clock: Clock = system_clock,
+        limits: Limits = DEFAULT_LIMITS,
+        faults: FaultPoints | None = None,
+    ) -> None:
+        self.log = log
+        self.metrics = IntakeMetrics()
+        self._pool = pool
+        self._registry = registry
+        self._signer = signer
+        self._vault = vault
+        self._clock = clock
+        self._limits = limits
+        self._faults = faults or FaultPoints()
+        self._queue: deque[Staged] = deque()
+        self._pending: dict[tuple[int, bytes], Staged] = {}
+        self._wake = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._careful_until = 0.0
+        self._turn = limits.group_leaves
+        self._rate = 1000.0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name=f"accept {self.log.log_no}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Take nothing more, finish what waits, give the log up."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def writable(self, seconds: float = 10.0) -> bool:
+        """Wait until this process is the log's writer; False after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), seconds)
+        return self._ready.is_set()
+
+    async def accept(self, submission: Submission) -> Acceptance:
+        """Check, store durably, answer. The same root of the same organisation again: the same answer.
+
+        Raises the errors of `Submission.check` and of `evidence.admission`, DuplicateEntry, Busy,
+        DatabaseUnavailable, StorageFull, NotTheWriter, LogHalted, LogClosed, LogNotStarted. Whatever is
+        raised, nothing of the submission was promised.
+        """
+        try:
+            return await self._accept(submission)
+        except CaseledgerError as error:
+            self.metrics.refused[error.code] = self.metrics.refused.get(error.code, 0) + 1
+            raise
+
+    async def _accept(self, submission: Submission) -> Acceptance:
+        admission.check_log(submission, self.log)
+        if self._closing:
+            raise Busy("the service is stopping")
+        self._check_room(len(submission.entries))
+        checked = submission.check()
+        slot = admission.check_signer(checked, self.log, self._registry)
+        try:
+            admission.check_may_act(submission, slot, self._registry, self._clock())
+        except CaseledgerError:
+            # What was accepted while the signer could act stays accepted: a late repetition gets its answer.
+            stored = await self._stored_answer(checked)
+            if stored is None:
+                raise
+            return stored
+        if admission.is_continuation(checked):
+            admission.check_continuation(checked, self.log)
+        waiting = self._pending.get((submission.organisation, checked.root))
+        if waiting is None:
+            if not self._ready.is_set():
+                raise self._not_ready()
+            waiting = stage(checked, self._vault)
+            self._pending[waiting.key] = waiting
+            self._queue.append(waiting)
+            self.metrics.queued_leaves += waiting.count
+            self.metrics.queued_bytes += waiting.size
+            self._wake.set()
+        # One future for each caller: a caller that goes away must not take the others' answer along.
+        future: asyncio.Future[Acceptance] = asyncio.get_running_loop().create_future()
+        waiting.waiters.append(future)
+        return await future
+
+    def _check_room(self, leaves: int) -> None:
+        metrics, limits = self.metrics, self._limits
+        if metrics.queued_leaves and (
+            metrics.queued_leaves + leaves > limits.queue_leaves or metrics.queued_bytes > limits.queue_bytes
+        ):
+            raise Busy(
+                f"{metrics.queued_leaves} entries are waiting",
+                retry_after=round(min(30.0, max(0.1, metrics.queued_leaves / max(self._rate, 1.0))), 1),
+            )
+
+    def _not_ready(self) -> CaseledgerError:
+        code = self.metrics.trouble
+        if code == LogHalted.__name__:
+            return LogHalted(hint="see the status; accepting resumes by itself once the log is open")
+        if code == LogClosed.__name__:
+            return LogClosed(hint="submit to the successor log")
+        if code == NotTheWriter.__name__:
+            return NotTheWriter()
+        return DatabaseUnavailable(code or "starting", hint="repeat the request")
+
+    # -- the writer -----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._queue):
+            try:
+                async with self._writer() as writer:
+                    await self._serve(writer)
+            except CaseledgerError as error:
+                self._stop_taking(error)
+            except (*TRANSIENT, asyncpg.PostgresError) as error:
+                self._stop_taking(unavailable(error))
+            if self._closing:
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed(), self._limits.reconnect_seconds)
+        self._stop_taking(Busy("the service is stopping"))
+
+    async def _closed(self) -> None:
+        while not self._closing:
+            self._wake.clear()
+            await self._wake.wait()
+
+    @contextlib.asynccontextmanager
+    async def _writer(self) -> AsyncIterator[_Writer]:
+        async with self._pool.acquire() as conn:
+            status = await log_status(conn, self.log.log_no)
+            if status is LogStatus.HALTED:
+                raise LogHalted()
+            if status is LogStatus.CLOSED:
+                raise LogClosed()
+            if not await conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCK_SPACE, self.log.log_no):
+                raise NotTheWriter()
+            try:
+                row = await conn.fetchrow("SELECT * FROM evidence.take_writer($1)", self.log.log_no)
+                if row is None:
+                    raise RecordDamaged("the log has no writer row")
+                rows = await conn.fetch(
+                    "SELECT organisation, last_sequence FROM evidence.submitter WHERE log_no = $1",
+                    self.log.log_no,
+                )
+                sequences = {one["organisation"]: one["last_sequence"] for one in rows}
+                self.metrics.trouble = None
+                self._ready.set()
+                yield _Writer(conn, row["epoch"], row["accepted_size"], sequences)
+            finally:
+                self._ready.clear()
+                if not conn.is_closed():
+                    with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
+                        await conn.execute(
+                            "SELECT pg_advisory_unlock($1, $2)", _LOCK_SPACE, self.log.log_no, timeout=5
+                        )
+
+    async def _serve(self, writer: _Writer) -> None:
+        """Write group after group. Returns when closing and nothing waits; raises on trouble."""
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            items = self._dequeue()
+            try:
+                if time.monotonic() < self._careful_until:
+                    items = await self._sift(writer, items)
+                items = self._in_order(writer.size, items)
+                if items:
+                    await self._write(writer, items)
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name not in _DUPLICATE or time.monotonic() < self._careful_until:
+                    self._fail(items, RecordDamaged("a place in the log is taken twice", hint="run fsck"))
+                    raise
+                # Nothing of the group was stored. Look before writing for a while, these items first.
+                self._careful_until = time.monotonic() + self._limits.careful_seconds
+                self._queue.extendleft(reversed(items))
+            except BaseException as error:
+                self.metrics.failed_groups += 1
+                known = error if isinstance(error, CaseledgerError) else unavailable(error)
+                self._fail(items, known)
+                raise
+
+    def _dequeue(self) -> list[Staged]:
+        """What waits, up to the limits of one commit."""
+        queue, limits = self._queue, self._limits
+        items = [queue.popleft()]
+        leaves = items[0].count
+        cap = min(limits.group_leaves, max(limits.small_group, self._turn))
+        while queue and len(items) < limits.group_submissions and leaves + queue[0].count <= cap:
+            items.append(queue.popleft())
+            leaves += items[-1].count
+        # Half of what is on its way at a time: while one half is written the other half is being staged.
+        self._turn = (self.metrics.queued_leaves + 1) // 2
+        return items
+
+    async def _write(self, writer: _Writer, items: Sequence[Staged]) -> None:
+        log, conn = self.log, writer.conn
+        started = time.perf_counter()
+        group = Group(
+            items,
+            log_id=log.log_id,
+            log_no=log.log_no,
+            first_index=writer.size,
+            sequences=writer.sequences,
+        )
+        try:
+            if group.leaves <= self._limits.small_group:
+                group.sequence_all()
+                self._promise(group)
+                await conn.execute(_ACCEPT, *_arguments(group, writer.epoch), *entry_arguments(group))
+            else:
+                async with conn.transaction():
+                    await conn.copy_to_table(
+                        "entry",
+                        schema_name="evidence",
+                        columns=COPY_COLUMNS,
+                        source=group.stream(),
+                        format="binary",
+                    )
+                    self._promise(group)
+                    await conn.execute(_ACCEPT, *_arguments(group, writer.epoch), *_NO_ENTRIES)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == _NOT_WRITER:
+                raise NotTheWriter("another process has taken the log over") from None
+            if error.sqlstate == _NOT_OPEN:
+                raise LogHalted() from None
+            raise
+        self._faults.hit("accept.committed")
+        writer.size = group.new_size
+        writer.sequences.update(group.last_sequences)
+        seconds = time.perf_counter() - started
+        metrics = self.metrics
+        metrics.groups += 1
+        metrics.accepted_leaves += group.leaves
+        metrics.accepted_submissions += len(group.items)
+        metrics.commit_seconds += seconds
+        self._rate += 0.1 * (group.leaves / seconds - self._rate)
+        for item, answer in zip(group.items, group.answers, strict=True):
+            self._answer(item, answer)
+
+    def _promise(self, group: Group) -> None:
+        now = self._clock()
+        group.finish(self._signer, now, now + self._limits.deadline)
+        self._faults.hit("accept.prepared")
+
+    def _in_order(self, size: int, items: Sequence[Staged]) -> list[Staged]:
+        """A successor log's leaf 0 is its continuation, and no other leaf is one; refuses what is not so."""
+        go: list[Staged] = []
+        for item in items:
+            first = size == 0 and not go
+            if admission.is_continuation(item.checked):
+                if first:
+                    go.append(item)
+                else:
+                    self._fail([item], ContinuationRefused("the log has its first entry", field="entries[0]"))
+            elif first and self.log.predecessor is not None:
+                self._fail([item], LogNotStarted(hint="the operator has to write the continuation entry"))
+            else:
+                go.append(item)
+        return go
+
+    async def _sift(self, writer: _Writer, items: Sequence[Staged]) -> list[Staged]:
+        """Answer what was accepted before, refuse duplicates, put back what clashes within the group."""
+        answers = await stored_answers(writer.conn, self.log.log_no, [item.key for item in items])
+        fresh: list[Staged] = []
+        for item in items:
+            stored = answers.get(item.key)
+            if stored is None:
+                fresh.append(item)
+            else:
+                self.metrics.replayed += 1
+                self._answer(item, stored)
+        held = await known_leaves(
+            writer.conn,
+            self.log.log_no,
+            [digest[:DEDUPE_LEN] for item in fresh for digest in item.checked.leaf_hashes],
+        )
+        go: list[Staged] = []
+        later: list[Staged] = []
+        seen: set[bytes] = set()
+        for item in fresh:
+            keys = [digest[:DEDUPE_LEN] for digest in item.checked.leaf_hashes]
+            known = next((at for at, key in enumerate(keys) if key in held), None)
+            if known is not None:
+                logged = evidence_id(held[keys[known]]).hex()
+                self._fail(
+                    [item],
+                    DuplicateEntry(
+                        f"accepted before as {logged}", field=f"entries[{known}]", hint="leave it out"
+                    ),
+                )
+            elif seen.isdisjoint(keys):
+                seen.update(keys)
+                go.append(item)
+            else:
+                later.append(item)
+        self._queue.extendleft(reversed(later))
+        return go
+
+    async def _stored_answer(self, checked: CheckedSubmission) -> Acceptance | None:
+        key = (checked.submission.organisation, checked.root)
+        try:
+            async with self._pool.acquire() as conn:
+                return (await stored_answers(conn, self.log.log_no, [key])).get(key)
+        except TRANSIENT as error:
+            raise unavailable(error) from error
+
+    def _answer(self, item: Staged, answer: Acceptance) -> None:
+        self._leave(item)
+        for waiter in item.waiters:
+            if not waiter.done():
+                waiter.set_result(answer)
+
+    def _fail(self, items: Sequence[Staged], error: CaseledgerError) -> None:
+        for item in items:
+            self._leave(item)
+            for waiter in item.waiters:
+                if not waiter.done():
+                    waiter.set_exception(error)
+
+    def _leave(self, item: Staged) -> None:
+        if self._pending.pop(item.key, None) is not None:
+            self.metrics.queued_leaves -= item.count
+            self.metrics.queued_bytes -= item.size
+
+    def _stop_taking(self, error: CaseledgerError) -> None:
+        """Nobody waits for a database that is away: the caller repeats, and finds out what was stored."""
+        self._ready.clear()
+        self.metrics.trouble = error.code
+        items = list(self._queue)
+        self._queue.clear()
+        self._fail(items, error)
+
+
+@dataclass
+class _Writer:
+    """What the writer knows to be committed."""
+
+    conn: AnyConnection
+    epoch: int
+    size: int
+    sequences: dict[int, int]
+
+
+_NO_ENTRIES: tuple[None, ...] = (None,) * 6
+_DUPLICATE = frozenset({"entry_dedupe", "submission_log_no_root_organisation_key"})
+"""Unique indexes that a sender's repetition can hit; any other one means that our own books are wrong."""
+
+
+def _arguments(group: Group, epoch: int) -> tuple[object, ...]:
+    return (
+        group.log_no,
+        epoch,
+        group.first_index,
+        group.new_size,
+        group.accepted_at,
+        group.deadline,
+        group.promise,
+        group.signature,
+        group.roots,
+        *submission_arguments(group),
+        *link_arguments(group),
+    )
