@@ -193,8 +193,6 @@ class Cluster:
         self.home = home.resolve()
         self.root = self.home / "pg"
 
-    # -- life -----------------------------------------------------------------------------------------
-
     def start(self, *, wait: float = 60.0) -> Database:
         """Make the cluster if there is none, start it if it is not running, ensure roles and database.
 
@@ -262,8 +260,6 @@ class Cluster:
             for folder in (place.data, place.sockets, self.root):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    # -- what callers need ----------------------------------------------------------------------------
-
     def superuser_dsn(self, database: str = "postgres") -> str:
         """For creating roles and databases only; no service uses it."""
         place = self._place(create=False)
@@ -290,8 +286,6 @@ class Cluster:
             await connection.execute(f"DROP DATABASE IF EXISTS {_identifier(name)} WITH (FORCE)")
         finally:
             await connection.close()
-
-    # -- inside ---------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 import secrets
 import shutil
-import subprocess
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from chain.networks import genesis as gen
 from chain.networks import processes
-from chain.networks.binary import NodeBinary, Progress, node_binary
+from chain.networks.asking import disk_usage, get, memory_usage, post
+from chain.networks.binary import Progress, node_binary
 from chain.networks.errors import (
     NetworkError,
     NetworkExists,
@@ -31,109 +30,36 @@ from chain.networks.errors import (
     NetworkStartFailed,
     NetworkToolFailed,
 )
-from chain.networks.keys import LocalKey, new_key, read_key
-from chain.networks.tomledit import Settings, edit
-
-MAX_VALIDATORS = 7
-STATE_VERSION = 1
-# Who would run each node of a consortium; no interest group reaches a third of four or of seven.
-CONTROLLERS = (
-    "bank-association",
-    "centre",
-    "court",
-    "regulator",
-    "insurance-association",
-    "securities-association",
-    "notary-chamber",
-    "enforcement-bureau",
-    "consumer-council",
-    "university",
+from chain.networks.keys import LocalKey, read_key
+from chain.networks.nodefiles import (
+    app_settings,
+    config_settings,
+    consensus_address,
+    gentx,
+    init_home,
+    network_keys,
+    node_id,
+    public_key,
+    run,
+    spread,
 )
-ARCHIVE, PRUNED = "archive", "pruned"
-# A pruned node answers proofs of these last states (about 25 minutes at 0.55 s) and keeps as many blocks.
-STATES_KEPT = 3_000
-BLOCKS_KEPT = 20_000
-
-
-@dataclass(frozen=True)
-class Ports:
-    """TCP ports of one node, all on 127.0.0.1."""
-
-    p2p: int
-    comet: int
-    evm: int
-    evm_ws: int
-    grpc: int
-
-
-@dataclass(frozen=True)
-class Node:
-    """One validator: what it is called, who controls it, where it lives."""
-
-    number: int
-    name: str
-    controller: str
-    role: str
-    bonded_at_genesis: bool
-    folder: str
-    node_id: str
-    consensus_address: str
-    account: str
-    ports: Ports
-    pid: int = 0
-
-
-@dataclass(frozen=True)
-class NodeStatus:
-    """What a node says about itself and what is seen of it. Times seconds, disk bytes."""
-
-    number: int
-    name: str
-    controller: str
-    role: str
-    running: bool
-    answering: bool
-    height: int | None
-    block_age: float | None
-    peers: int | None
-    signs: bool | None
-    voting_power: int | None
-    validators_hash: str | None
-    memory_bytes: int | None
-    disk_bytes: int
-    disk_bytes_per_day: int | None
-
-
-@dataclass(frozen=True)
-class NetworkStatus:
-    """The state of a whole local network."""
-
-    chain_id: str
-    evm_chain_id: int
-    running: int
-    nodes: tuple[NodeStatus, ...]
-    validators_hashes: tuple[str, ...]
-    block_seconds: float | None
-
-    @property
-    def moving(self) -> bool:
-        """Whether some node has a block younger than ten seconds."""
-        return any(n.block_age is not None and n.block_age < 10 for n in self.nodes)
-
-
-@dataclass(frozen=True)
-class NetworkState:
-    """What `network.json` holds."""
-
-    version: int
-    engine: str
-    chain_id: str
-    evm_chain_id: int
-    timeout_commit: str | None
-    unbonding_seconds: int
-    nodes: tuple[Node, ...]
-    deployers: tuple[str, ...]
-    relayers: tuple[str, ...]
+from chain.networks.state import (
+    ARCHIVE,
+    BLOCKS_KEPT,
+    CONTROLLERS,
+    MAX_VALIDATORS,
+    MEMORY_SETTINGS,
+    PRUNED,
+    STATE_VERSION,
+    Json,
+    NetworkState,
+    NetworkStatus,
+    Node,
+    NodeStatus,
+    Ports,
+)
+from chain.networks.tomledit import edit
+from chain.timestamps import parse_time
 
 
 def _silent(_text: str) -> None:
@@ -146,8 +72,6 @@ class CometNetwork:
     def __init__(self, home: Path, state: NetworkState) -> None:
         self.home = home
         self.state = state
-
-    # -- making and finding ---------------------------------------------------------------------------
 
     @classmethod
     def load(cls, home: Path) -> CometNetwork:
@@ -226,7 +150,7 @@ class CometNetwork:
             with ThreadPoolExecutor(4) as pool:
                 accounts = list(
                     pool.map(
-                        lambda i: _init_home(binary, home / folders[i], controllers[i - 1], chain_id), numbers
+                        lambda i: init_home(binary, home / folders[i], controllers[i - 1], chain_id), numbers
                     )
                 )
             nodes = tuple(
@@ -237,14 +161,14 @@ class CometNetwork:
                     role=ARCHIVE if i == archive else PRUNED,
                     bonded_at_genesis=i <= validators,
                     folder=folders[i],
-                    node_id=_node_id(home / folders[i]),
-                    consensus_address=_consensus_address(home / folders[i]),
+                    node_id=node_id(home / folders[i]),
+                    consensus_address=consensus_address(home / folders[i]),
                     account=gen.account(accounts[i - 1]),
                     ports=Ports(*ports[5 * (i - 1) : 5 * i]),
                 )
                 for i in numbers
             )
-            deployer, relayer_keys = _network_keys(home, relayers)
+            deployer, relayer_keys = network_keys(home, relayers)
             paid = [deployer.address, *(k.address for k in relayer_keys), *funded]
             share = gen.RELAYERS_TOGETHER // len(paid)
             settings = gen.GenesisSettings(
@@ -254,16 +178,17 @@ class CometNetwork:
                 relayers=dict.fromkeys(paid, share),
                 deployers=(deployer.address,),
                 unbonding_seconds=unbonding_seconds,
+                evidence_blocks=BLOCKS_KEPT,
             )
             say("genesis / 生成创世文件")
             first = home / folders[1] / "config" / "genesis.json"
             document = gen.harden(json.loads(first.read_text()), settings)
             if genesis_change is not None:
                 genesis_change(document)
-            _spread(home, nodes, document)
+            spread(home, nodes, document)
             with ThreadPoolExecutor(4) as pool:
-                gentxs = list(pool.map(lambda n: _gentx(binary, home, n, chain_id), nodes[:validators]))
-            _spread(home, nodes, gen.with_gentxs(document, gentxs))
+                gentxs = list(pool.map(lambda n: gentx(binary, home, n, chain_id), nodes[:validators]))
+            spread(home, nodes, gen.with_gentxs(document, gentxs))
             network = cls(
                 home,
                 NetworkState(
@@ -297,8 +222,6 @@ class CometNetwork:
                 hint="caseledger net reset",
             )
         return network
-
-    # -- what others need to know ---------------------------------------------------------------------
 
     @property
     def chain_id(self) -> str:
@@ -343,7 +266,7 @@ class CometNetwork:
     @property
     def consensus_keys(self) -> dict[str, str]:
         """Controller → Ed25519 public key (base64) of its validator, for a trust file."""
-        return {n.controller: _public_key(self.home / n.folder) for n in self.state.nodes}
+        return {n.controller: public_key(self.home / n.folder) for n in self.state.nodes}
 
     def node(self, number: int) -> Node:
         """The node with this number, from 1."""
@@ -351,8 +274,6 @@ class CometNetwork:
             if node.number == number:
                 return node
         raise NetworkNodeUnknown(f"nodes are 1 to {len(self.state.nodes)}", field="node")
-
-    # -- running --------------------------------------------------------------------------------------
 
     def up(self, *, wait: float = 60.0, progress: Progress | None = None) -> None:
         """Start every node that is not running; return when blocks are made and every node answers."""
@@ -417,8 +338,6 @@ class CometNetwork:
                 raise NetworkStartFailed(f"no fresh block on {names} after {wait:.0f} s", field=names)
             time.sleep(0.1)
 
-    # -- the validator set ----------------------------------------------------------------------------
-
     def join(self, number: int, *, wait: float = 60.0, progress: Progress | None = None) -> float:
         """A reserve node starts, catches up and bonds with its own key. Seconds until it is in the set."""
         begun = time.monotonic()
@@ -437,7 +356,7 @@ class CometNetwork:
                     {
                         "pubkey": {
                             "@type": "/cosmos.crypto.ed25519.PubKey",
-                            "key": _public_key(folder),
+                            "key": public_key(folder),
                         },
                         "amount": f"{gen.BOND}{gen.DENOM}",
                         "moniker": node.controller,
@@ -487,23 +406,32 @@ class CometNetwork:
         return self.transaction(str(answer["txhash"]), wait=wait)
 
     def transaction(self, txhash: str, *, wait: float = 20.0) -> Json:
-        """The result of a native transaction; NetworkToolFailed when it did not come or has a code."""
+        """The result of a native transaction; NetworkToolFailed when it did not come or has a code.
+
+        Found by looking through the blocks: the nodes keep no index of transactions.
+        """
+        wanted = bytes.fromhex(txhash)
         deadline = time.monotonic() + wait
+        height = max(1, self.height() - 5)
         while time.monotonic() < deadline:
-            answer = _get(self._alive_comet(), f"/tx?hash=0x{txhash}")
-            if answer is not None and "result" in answer:
-                result: Json = answer["result"]["tx_result"]
-                if result.get("code"):
-                    raise NetworkToolFailed(str(result.get("log"))[:300])
-                return result
-            time.sleep(0.1)
+            port = self._alive_comet()
+            block = get(port, f"/block?height={height}")
+            results = get(port, f"/block_results?height={height}")
+            if block is None or results is None or "result" not in block or "result" not in results:
+                time.sleep(0.1)
+                continue
+            for index, tx in enumerate(block["result"]["block"]["data"]["txs"] or []):
+                if hashlib.sha256(b64decode(tx)).digest() == wanted:
+                    result: Json = results["result"]["txs_results"][index]
+                    if result.get("code"):
+                        raise NetworkToolFailed(str(result.get("log"))[:300])
+                    return result
+            height += 1
         raise NetworkToolFailed("the transaction is in no block")
 
     def cli(self, arguments: Sequence[str]) -> str:
         """Run the node program; its output. NetworkToolFailed with the last line of its complaint."""
-        return _run(node_binary(self.home), arguments, self.home)
-
-    # -- looking --------------------------------------------------------------------------------------
+        return run(node_binary(self.home), arguments, self.home)
 
     def status(self) -> NetworkStatus:
         """Ask every node; never raises because a node is down. Also keeps the logs short."""
@@ -530,7 +458,7 @@ class CometNetwork:
     def validators(self, height: int | None = None) -> dict[str, int]:
         """Consensus address (upper-case hex) → voting power."""
         suffix = f"&height={height}" if height is not None else ""
-        answer = _get(self._alive_comet(), f"/validators?per_page=100{suffix}")
+        answer = get(self._alive_comet(), f"/validators?per_page=100{suffix}")
         if answer is None or "result" not in answer:
             raise NetworkError("no node answers")
         return {v["address"]: int(v["voting_power"]) for v in answer["result"]["validators"]}
@@ -538,7 +466,7 @@ class CometNetwork:
     def validators_hash(self, height: int | None = None) -> str:
         """`validators_hash` of the header at `height` (the last one by default), upper-case hex."""
         suffix = f"?height={height}" if height is not None else ""
-        answer = _get(self._alive_comet(), f"/commit{suffix}")
+        answer = get(self._alive_comet(), f"/commit{suffix}")
         if answer is None or "result" not in answer:
             raise NetworkError("no node answers")
         return str(answer["result"]["signed_header"]["header"]["validators_hash"])
@@ -549,7 +477,7 @@ class CometNetwork:
         port = self._alive_comet()
         head = self.height()
         for height in range(head - 1, max(0, head - 1 - last), -1):
-            answer = _get(port, f"/commit?height={height}")
+            answer = get(port, f"/commit?height={height}")
             if answer is None or "result" not in answer:
                 continue
             for signature in answer["result"]["signed_header"]["commit"]["signatures"]:
@@ -558,8 +486,6 @@ class CometNetwork:
                         return True
                     break
         return False
-
-    # -- inside ---------------------------------------------------------------------------------------
 
     def _save(self) -> None:
         path = self.home / "net" / "network.json"
@@ -612,7 +538,10 @@ class CometNetwork:
                 for peer in self.state.nodes
                 if peer.number != node.number
             )
-            for name, settings in (("config.toml", _config(node, peers)), ("app.toml", _app(node))):
+            for name, settings in (
+                ("config.toml", config_settings(node, peers)),
+                ("app.toml", app_settings(node)),
+            ):
                 path = config / name
                 path.write_text(edit(path.read_text(), settings))
 
@@ -636,7 +565,7 @@ class CometNetwork:
         if self.state.timeout_commit is not None:
             argv += ["--unsafe-consensus-timeout-commit", self.state.timeout_commit]
         environment = binary.environment(folder)
-        environment.update({"GOGC": "60", "GOMEMLIMIT": "900MiB"})
+        environment.update(MEMORY_SETTINGS)
         handle = processes.spawn(argv, log=self._log(node), env=environment, mark=str(folder))
         self._replace(replace(node, pid=handle.pid))
         self._save()
@@ -655,7 +584,7 @@ class CometNetwork:
 
     def _sync(self, node: Node) -> tuple[int | None, float | None, bool]:
         """Height, age of the last block in seconds, whether it is still catching up."""
-        answer = _get(node.ports.comet, "/status")
+        answer = get(node.ports.comet, "/status")
         if answer is None or "result" not in answer:
             return None, None, True
         info = answer["result"]["sync_info"]
@@ -669,7 +598,7 @@ class CometNetwork:
         height, age, catching_up = self._sync(node)
         if height is None or age is None or height < 2 or age > 5 or catching_up:
             return False
-        return _post(node.ports.evm, "eth_blockNumber", []) is not None
+        return post(node.ports.evm, "eth_blockNumber", []) is not None
 
     def _power(self, node: Node) -> int:
         return self.validators().get(node.consensus_address, 0)
@@ -710,7 +639,7 @@ class CometNetwork:
                 continue
             times = []
             for height in (head - 20, head):
-                answer = _get(node.ports.comet, f"/commit?height={height}")
+                answer = get(node.ports.comet, f"/commit?height={height}")
                 if answer is None or "result" not in answer:
                     return None
                 times.append(parse_time(answer["result"]["signed_header"]["header"]["time"]))
@@ -726,16 +655,16 @@ class CometNetwork:
         power: int | None = None
         validators_hash: str | None = None
         if height is not None:
-            net_info = _get(node.ports.comet, "/net_info")
+            net_info = get(node.ports.comet, "/net_info")
             if net_info is not None and "result" in net_info:
                 peers = int(net_info["result"]["n_peers"])
-            commit = _get(node.ports.comet, "/commit")
+            commit = get(node.ports.comet, "/commit")
             if commit is not None and "result" in commit:
                 validators_hash = str(commit["result"]["signed_header"]["header"]["validators_hash"])
             with contextlib.suppress(NetworkError):
                 power = self._power(node)
                 signs = self.signed_by(node.number)
-        disk = _disk(self.home / node.folder / "data")
+        disk = disk_usage(self.home / node.folder / "data")
         return NodeStatus(
             number=node.number,
             name=node.name,
@@ -749,7 +678,7 @@ class CometNetwork:
             signs=signs,
             voting_power=power,
             validators_hash=validators_hash,
-            memory_bytes=_memory(node.pid) if running else None,
+            memory_bytes=memory_usage(node.pid) if running else None,
             disk_bytes=disk,
             disk_bytes_per_day=self._growth(node, disk, height),
         )
@@ -778,195 +707,3 @@ class CometNetwork:
                 partial.write_text(json.dumps(samples))
                 partial.rename(path)
         return result
-
-
-Json = dict[str, Any]
-
-
-def parse_time(text: str) -> float:
-    """RFC 3339 with nanoseconds, UTC, to seconds since 1970."""
-    from datetime import UTC, datetime
-
-    stem, _, fraction = text.removesuffix("Z").partition(".")
-    whole = datetime.fromisoformat(stem).replace(tzinfo=UTC).timestamp()
-    return whole + (int(fraction) / 10 ** len(fraction) if fraction else 0.0)
-
-
-def _get(port: int, path: str, timeout: float = 3.0) -> Json | None:
-    return _http(port, "GET", path, None, timeout)
-
-
-def _post(port: int, method: str, params: list[Any], timeout: float = 3.0) -> Json | None:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-    answer = _http(port, "POST", "/", body, timeout)
-    return answer if answer is not None and "result" in answer else None
-
-
-def _http(port: int, verb: str, path: str, body: str | None, timeout: float) -> Json | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        connection.request(verb, path, body, {"Content-Type": "application/json"} if body else {})
-        answer = json.loads(connection.getresponse().read(1 << 24))
-        return answer if isinstance(answer, dict) else None
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def _run(binary: NodeBinary, arguments: Sequence[str], home: Path, timeout: float = 60.0) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603 - the wheel's program, arguments as a list
-            [str(binary.path), *arguments],
-            env=binary.environment(home),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NetworkToolFailed(f"{' '.join(arguments[:2])}: {type(error).__name__}") from None
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        told = next(
-            (line for line in lines if line.startswith(("Error", "panic"))), lines[-1] if lines else ""
-        )
-        raise NetworkToolFailed(f"{' '.join(arguments[:2])}: {told[:300]}")
-    return done.stdout
-
-
-def _init_home(binary: NodeBinary, folder: Path, moniker: str, chain_id: str) -> bytes:
-    """Make one node's home; the address of its validator account."""
-    folder.mkdir(mode=0o700, parents=True)
-    _run(binary, ["init", moniker, "--chain-id", chain_id, "--home", str(folder)], folder)
-    shown = _run(
-        binary,
-        [
-            *("keys", "add", "val", "--keyring-backend", "test"),
-            *("--home", str(folder), "--output", "json", "--no-backup"),
-        ],
-        folder,
-    )
-    bech = str(json.loads(shown)["address"])
-    # The keyring names the file that leads from address to key after the address.
-    for path in (folder / "keyring-test").glob("*.address"):
-        address = bytes.fromhex(path.name.removesuffix(".address"))
-        if gen.account(address) == bech:
-            return address
-    raise NetworkToolFailed("the keyring does not hold the new key")
-
-
-def _gentx(binary: NodeBinary, home: Path, node: Node, chain_id: str) -> Json:
-    folder = home / node.folder
-    _run(
-        binary,
-        [
-            *("genesis", "gentx", "val", f"{gen.BOND}{gen.DENOM}", "--chain-id", chain_id),
-            *("--moniker", node.controller, "--ip", "127.0.0.1", "--p2p-port", str(node.ports.p2p)),
-            *("--keyring-backend", "test", "--home", str(folder)),
-        ],
-        folder,
-    )
-    (path,) = (folder / "config" / "gentx").glob("*.json")
-    gentx: Json = json.loads(path.read_text())
-    return gentx
-
-
-def _spread(home: Path, nodes: Sequence[Node], genesis: Mapping[str, Any]) -> None:
-    text = json.dumps(genesis, indent=1)
-    for node in nodes:
-        (home / node.folder / "config" / "genesis.json").write_text(text)
-
-
-def _network_keys(home: Path, relayers: int) -> tuple[LocalKey, list[LocalKey]]:
-    keys = home / "keys"
-    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def make(name: str) -> LocalKey:
-        path = keys / f"{name}.key"
-        return read_key(path) if path.exists() else new_key(path)
-
-    return make("deployer"), [make(f"relayer-{i}") for i in range(1, relayers + 1)]
-
-
-def _node_id(folder: Path) -> str:
-    key = json.loads((folder / "config" / "node_key.json").read_text())["priv_key"]["value"]
-    return hashlib.sha256(b64decode(key)[32:]).hexdigest()[:40]
-
-
-def _consensus_address(folder: Path) -> str:
-    key = json.loads((folder / "config" / "priv_validator_key.json").read_text())
-    return str(key["address"])
-
-
-def _public_key(folder: Path) -> str:
-    key = json.loads((folder / "config" / "priv_validator_key.json").read_text())
-    return str(key["pub_key"]["value"])
-
-
-def _disk(folder: Path) -> int:
-    total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_blocks * 512
-    return total
-
-
-def _memory(pid: int) -> int | None:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    return None
-
-
-def _config(node: Node, peers: str) -> Settings:
-    local = "tcp://127.0.0.1"
-    return {
-        ("rpc", "laddr"): f"{local}:{node.ports.comet}",
-        ("rpc", "pprof_laddr"): "",
-        ("rpc", "unsafe"): False,
-        ("rpc", "max_request_batch_size"): 100,
-        ("grpc", "laddr"): "",
-        ("grpc.privileged", "laddr"): "",
-        ("p2p", "laddr"): f"{local}:{node.ports.p2p}",
-        ("p2p", "external_address"): "",
-        ("p2p", "seeds"): "",
-        ("p2p", "persistent_peers"): peers,
-        ("p2p", "addr_book_strict"): False,
-        ("p2p", "allow_duplicate_ip"): True,
-        ("p2p", "pex"): False,
-        # A peer that was away comes back within seconds, not after a backed-off minute.
-        ("p2p", "persistent_peers_max_dial_period"): "2s",
-        ("mempool", "size"): 20_000,
-        ("tx_index", "indexer"): "kv" if node.role == ARCHIVE else "null",
-        ("instrumentation", "prometheus"): False,
-        ("instrumentation", "prometheus_listen_addr"): "127.0.0.1:0",
-    }
-
-
-def _app(node: Node) -> Settings:
-    archive = node.role == ARCHIVE
-    return {
-        ("", "minimum-gas-prices"): f"1{gen.DENOM}",
-        ("", "pruning"): "nothing" if archive else "custom",
-        ("", "pruning-keep-recent"): "0" if archive else str(STATES_KEPT),
-        ("", "pruning-interval"): "0" if archive else "100",
-        ("", "iavl-cache-size"): 100_000,
-        ("api", "enable"): False,
-        ("api", "swagger"): False,
-        ("api", "address"): "tcp://127.0.0.1:0",
-        ("api", "enabled-unsafe-cors"): False,
-        # The node serves JSON-RPC only together with gRPC.
-        ("grpc", "enable"): True,
-        ("grpc", "address"): f"127.0.0.1:{node.ports.grpc}",
-        ("grpc-web", "enable"): False,
-        ("json-rpc", "address"): f"127.0.0.1:{node.ports.evm}",
-        ("json-rpc", "ws-address"): f"127.0.0.1:{node.ports.evm_ws}",
-        ("json-rpc", "metrics-address"): "127.0.0.1:0",
-        ("json-rpc", "gas-cap"): 200_000_000,
-        ("json-rpc-debug", "enable"): False,
-        ("json-rpc-debug", "address"): "127.0.0.1:0",
-        ("metrics", "metrics-enabled"): False,
-    }

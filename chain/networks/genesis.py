@@ -38,7 +38,7 @@ class GenesisSettings:
     deployers: tuple[bytes, ...]
     unbonding_seconds: int = 21 * 24 * 3600
     block_max_gas: int = 200_000_000
-    evidence_blocks: int = 100_000
+    evidence_blocks: int = 50_000
 
 
 def account(address: bytes) -> str:
@@ -205,7 +205,7 @@ def _other_modules(state: Json) -> None:
         "binary_options_market_instant_listing_fee",
     ):
         _put(exchange, **{name: _coins(UNPAYABLE)[0]})
-    # The bridge module expels validators that do not sign for a bridge that is not there.
+    # The bridge module may expel validators that do not sign for a bridge; there is none here.
     zero = "0.000000000000000000"
     window = str(2**62)
     _put(
