@@ -120,6 +120,7 @@ def check_steps() -> list[Step]:
         Step("errors.md", [PY, "-m", "scripts.errors_doc"], one),
         Step("documents", [PY, "-m", "scripts.docs_check"], one),
         Step("tree", [PY, "-m", "scripts.tree_check"], one),
+        Step("mutants", [PY, "-m", "scripts.mutants", "--check"], one),
     ]
 
 
