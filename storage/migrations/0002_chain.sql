@@ -100,6 +100,7 @@ create index event_block on chain.event (chain_id, block_number);
 
 create table chain.anchor (
     chain_id bigint not null,
+    contract bytea not null check (octet_length(contract) = 20),
     log_id bytea not null check (octet_length(log_id) = 32),
     number bigint not null check (number > 0),
     old_size numeric(20) not null,
@@ -111,7 +112,7 @@ create table chain.anchor (
     key bytea not null,
     block_number bigint not null,
     transaction_hash bytea not null,
-    primary key (chain_id, log_id, number),
+    primary key (chain_id, contract, log_id, number),
     foreign key (chain_id, block_number) references chain.block (chain_id, number) on delete cascade
 );
 create index anchor_block on chain.anchor (chain_id, block_number);
@@ -119,6 +120,7 @@ create index anchor_block on chain.anchor (chain_id, block_number);
 -- One row for each opening or closing; the view shows the last.
 create table chain.log_change (
     chain_id bigint not null,
+    contract bytea not null check (octet_length(contract) = 20),
     sequence bigint not null,
     log_id bytea not null check (octet_length(log_id) = 32),
     origin text,
@@ -127,22 +129,24 @@ create table chain.log_change (
     closed_size numeric(20),
     successor bytea,
     block_number bigint not null,
-    primary key (chain_id, sequence),
+    primary key (chain_id, contract, sequence),
     foreign key (chain_id, block_number) references chain.block (chain_id, number) on delete cascade
 );
 create index log_change_block on chain.log_change (chain_id, block_number);
 
 create view chain.log as
-select opened.chain_id, opened.log_id, opened.origin, opened.operator, opened.predecessor,
+select opened.chain_id, opened.contract, opened.log_id, opened.origin, opened.operator, opened.predecessor,
        closed.closed_size, closed.successor, opened.block_number as opened_at, closed.block_number as closed_at
 from chain.log_change opened
 left join chain.log_change closed
-    on closed.chain_id = opened.chain_id and closed.log_id = opened.log_id and closed.origin is null
+    on closed.chain_id = opened.chain_id and closed.contract = opened.contract
+        and closed.log_id = opened.log_id and closed.origin is null
 where opened.origin is not null;
 
 -- Versions of what the registry said, one for each event; the views show the last of each.
 create table chain.organisation_version (
     chain_id bigint not null,
+    contract bytea not null check (octet_length(contract) = 20),
     sequence bigint not null,
     organisation bigint not null,
     id bytea not null,
@@ -155,31 +159,32 @@ create table chain.organisation_version (
     hpke_not_before bigint not null,
     hpke_not_after bigint not null,
     block_number bigint not null,
-    primary key (chain_id, organisation, sequence),
+    primary key (chain_id, contract, organisation, sequence),
     foreign key (chain_id, block_number) references chain.block (chain_id, number) on delete cascade
 );
 create index organisation_version_block on chain.organisation_version (chain_id, block_number);
 
 create table chain.key_version (
     chain_id bigint not null,
+    contract bytea not null check (octet_length(contract) = 20),
     sequence bigint not null,
     key bytea not null check (octet_length(key) = 20),
     organisation bigint not null,
     purpose smallint not null,
     slot bytea not null check (octet_length(slot) = 32),
     block_number bigint not null,
-    primary key (chain_id, key, sequence),
+    primary key (chain_id, contract, key, sequence),
     foreign key (chain_id, block_number) references chain.block (chain_id, number) on delete cascade
 );
 create index key_version_block on chain.key_version (chain_id, block_number);
 
 create view chain.organisation as
-select distinct on (chain_id, organisation) * from chain.organisation_version
-order by chain_id, organisation, sequence desc;
+select distinct on (chain_id, contract, organisation) * from chain.organisation_version
+order by chain_id, contract, organisation, sequence desc;
 
 create view chain.key as
-select distinct on (chain_id, key) * from chain.key_version
-order by chain_id, key, sequence desc;
+select distinct on (chain_id, contract, key) * from chain.key_version
+order by chain_id, contract, key, sequence desc;
 
 grant usage on schema chain to gateway, sealer, reader;
 grant select on all tables in schema chain to gateway, sealer, reader;
