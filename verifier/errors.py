@@ -315,7 +315,7 @@ class ProvenValueAbsent(ProofRefused):
     title = "the chain holds nothing there"
 
 
-class LinkMismatch(ProofRefused):
+class BatchLinkMismatch(ProofRefused):
     title = "the chain holds another batch than the receipt states"
 
 
