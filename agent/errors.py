@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import verifier.errors as verifier_errors
 from protocol.errors import CaseledgerError
 
 
@@ -50,8 +51,8 @@ class TrustMissing(AgentError):
     title = "no trust file"
 
 
-class LogNotTrusted(AgentError):
-    """The gateway offers a log that the trust file does not name."""
+class LogNotTrusted(AgentError, verifier_errors.LogNotTrusted):
+    """The gateway offers, or a receipt is of, a log that the trust file does not name."""
 
     title = "log not in the trust file"
 

@@ -1,4 +1,4 @@
-"""A load client that costs little: raw non-blocking sockets, kept alive, one epoll loop, prebuilt requests."""
+"""A load client that costs little: non-blocking sockets, kept alive, one epoll loop, prebuilt requests."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class LinkAbsent(ChainError):
     title = "batch not anchored in this block"
 
 
-class LinkMismatch(ChainError):
+class OtherBatchAnchored(ChainError):
     """The chain holds another link for this batch number than the database expects."""
 
     http_status = 409
@@ -116,7 +116,7 @@ async def capture(
     `height` is the block whose state is proved, None for the newest. With `trusted` the validators are the
     trust file's; without it, those that the nodes name (then `CapturedBatch.trusted` is False).
 
-    Raises LinkAbsent, LinkMismatch, CodeMismatch, ProofNotCaptured (retryable).
+    Raises LinkAbsent, OtherBatchAnchored, CodeMismatch, ProofNotCaptured (retryable).
     """
     wanted = _Wanted(
         deployment, link_slot_position(log_id, number), tuple(dict.fromkeys(signer_addresses)), expected_link
@@ -154,7 +154,7 @@ class _Wanted:
         if word is None or word == ZERO32:
             raise LinkAbsent(f"no link in the state of block {height}")
         if self.expected_link is not None and word != self.expected_link:
-            raise LinkMismatch(f"block {height} holds {word.hex()}")
+            raise OtherBatchAnchored(f"block {height} holds {word.hex()}")
         return word
 
     def check_code(self, name: str, code_hash: bytes) -> None:

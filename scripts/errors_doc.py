@@ -73,7 +73,9 @@ def page() -> str:
         if cls.__module__.split(".")[0] not in ROOMS:
             continue
         other = by_code.setdefault(cls.__name__, cls)
-        if other is not cls:
+        if issubclass(other, cls):  # a room's own form of a code that another room defines
+            by_code[cls.__name__] = cls
+        elif not issubclass(cls, other):
             raise ValueError(f"{cls.__name__} is defined in {other.__module__} and in {cls.__module__}")
     lines = [
         "# 错误代码 / Error codes",
