@@ -1,4 +1,4 @@
-"""ICS-23 proofs of a tree that this file builds; recorded ones are held in test_conformance_chain."""
+"""ICS-23 proofs of a tree that this file builds; recorded ones are held in test_conformance_mutations."""
 
 from __future__ import annotations
 
