@@ -114,7 +114,7 @@ contract ConsortiumRegistry is RegistryBase {
 
     /// @inheritdoc IConsortiumRegistry
     function announceKey(AnnounceKey calldata request, bytes calldata signature) external {
-        _requireUnsuspended(request.organisation);
+        _requireUnsuspended(request.organisation, _organisations[request.organisation]);
         _act(request.organisation, request.nonce, request.validUntil, request.structHash(), signature);
         _requireFreeKey(request.key, request.purpose, request.notBefore, request.notAfter);
         _keys[request.key] = KeySlots.pack(
@@ -136,8 +136,7 @@ contract ConsortiumRegistry is RegistryBase {
     /// @inheritdoc IConsortiumRegistry
     function acceptKey(AcceptKey calldata request, bytes calldata signature) external {
         Acts.requireInTime(request.validUntil);
-        _requireActive(request.organisation);
-        _requireUnsuspended(request.organisation);
+        _requireUnsuspended(request.organisation, _requireActive(request.organisation));
         KeySlot slot = _requireAnnounced(request.organisation, request.key);
         uint40 from = _acceptableFrom[request.key];
         if (_now() < from) revert RegistryKeyTooEarly(request.key, from, _now());
@@ -165,7 +164,7 @@ contract ConsortiumRegistry is RegistryBase {
 
     /// @inheritdoc IConsortiumRegistry
     function setHpkeKey(SetHpkeKey calldata request, bytes calldata signature) external {
-        _requireUnsuspended(request.organisation);
+        _requireUnsuspended(request.organisation, _organisations[request.organisation]);
         _act(request.organisation, request.nonce, request.validUntil, request.structHash(), signature);
         if (request.publicKey == 0) revert RegistryHpkeKeyZero(request.organisation);
         _requireValidity(request.notBefore, request.notAfter);
@@ -186,7 +185,7 @@ contract ConsortiumRegistry is RegistryBase {
 
     /// @inheritdoc IConsortiumRegistry
     function suspend(Suspend calldata request, bytes calldata signature) external {
-        _requireUnsuspended(request.organisation);
+        _requireUnsuspended(request.organisation, _organisations[request.organisation]);
         _act(request.organisation, request.nonce, request.validUntil, request.structHash(), signature);
         if (_organisations[request.organisation].roles & Ids.ROLE_REGULATOR == 0) {
             revert RegistryNotRegulator(request.organisation);
@@ -243,10 +242,5 @@ contract ConsortiumRegistry is RegistryBase {
         if (slot.state() != KeySlots.ANNOUNCED) {
             revert RegistryKeyState(key, KeySlots.ANNOUNCED, slot.state());
         }
-    }
-
-    function _requireUnsuspended(uint32 index) private view {
-        uint40 until = _organisations[index].suspendedUntil;
-        if (_now() < until) revert RegistryOrganisationSuspended(index, until);
     }
 }

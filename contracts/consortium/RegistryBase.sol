@@ -56,21 +56,13 @@ abstract contract RegistryBase is EIP712, IConsortiumRegistry {
     /// @inheritdoc IConsortiumRegistry
     function requireSigner(address key, uint32 index, uint8 purpose) public view {
         _requireActive(index);
-        KeySlot slot = _keys[key];
-        if (slot.organisation() != index) revert RegistryKeyOrganisation(key, index, slot.organisation());
-        if (slot.purpose() != purpose) revert RegistryKeyPurpose(key, purpose, slot.purpose());
-        if (slot.state() != KeySlots.ACTIVE) revert RegistryKeyState(key, KeySlots.ACTIVE, slot.state());
-        uint40 time = _now();
-        if (time < slot.notBefore()) revert RegistryKeyNotYetValid(key, slot.notBefore(), time);
-        if (time > slot.notAfter()) revert RegistryKeyExpired(key, slot.notAfter(), time);
-        if (slot.revokedAt() != 0) revert RegistryKeyRevoked(key, slot.revokedAt(), time);
+        _requireValidKey(key, index, purpose);
     }
 
     /// @inheritdoc IConsortiumRegistry
-    function requireWriter(address key, uint32 index, uint8 purpose) public view {
-        requireSigner(key, index, purpose);
-        uint40 until = _organisations[index].suspendedUntil;
-        if (_now() < until) revert RegistryOrganisationSuspended(index, until);
+    function requireWriter(address key, uint32 index, uint8 purpose) external view {
+        _requireUnsuspended(index, _requireActive(index));
+        _requireValidKey(key, index, purpose);
     }
 
     /// @inheritdoc IConsortiumRegistry
@@ -198,8 +190,25 @@ abstract contract RegistryBase is EIP712, IConsortiumRegistry {
 
     function _requireActive(uint32 index) internal view returns (Organisation storage org) {
         org = _organisations[index];
-        if (org.status == REMOVED) revert RegistryOrganisationRemoved(index);
-        if (org.status != ACTIVE) revert RegistryOrganisationUnknown(index);
+        uint8 status = org.status;
+        if (status == REMOVED) revert RegistryOrganisationRemoved(index);
+        if (status != ACTIVE) revert RegistryOrganisationUnknown(index);
+    }
+
+    function _requireUnsuspended(uint32 index, Organisation storage org) internal view {
+        uint40 until = org.suspendedUntil;
+        if (_now() < until) revert RegistryOrganisationSuspended(index, until);
+    }
+
+    function _requireValidKey(address key, uint32 index, uint8 purpose) private view {
+        KeySlot slot = _keys[key];
+        if (slot.organisation() != index) revert RegistryKeyOrganisation(key, index, slot.organisation());
+        if (slot.purpose() != purpose) revert RegistryKeyPurpose(key, purpose, slot.purpose());
+        if (slot.state() != KeySlots.ACTIVE) revert RegistryKeyState(key, KeySlots.ACTIVE, slot.state());
+        uint40 time = _now();
+        if (time < slot.notBefore()) revert RegistryKeyNotYetValid(key, slot.notBefore(), time);
+        if (time > slot.notAfter()) revert RegistryKeyExpired(key, slot.notAfter(), time);
+        if (slot.revokedAt() != 0) revert RegistryKeyRevoked(key, slot.revokedAt(), time);
     }
 
     /// A key's address is used once, whatever became of it.

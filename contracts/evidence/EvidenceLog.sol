@@ -7,13 +7,20 @@ import { IConsortiumRegistry } from "../interfaces/IConsortiumRegistry.sol";
 import { IEvidenceLog } from "../interfaces/IEvidenceLog.sol";
 import { Acts } from "../libraries/Acts.sol";
 import { Ids } from "../libraries/Ids.sol";
+import { LogState, LogStates } from "../libraries/LogState.sol";
 import { MerkleLog } from "../libraries/MerkleLog.sol";
 
 /// @title Append-only logs of evidence
 /// @dev Slots 0 and 1 belong to EIP712. Slots 2 and 3 are LOGS_SLOT and LINKS_SLOT of docs/spec/chain-state.md.
 contract EvidenceLog is EIP712, IEvidenceLog {
-    uint8 private constant OPEN = 1;
-    uint8 private constant CLOSED = 2;
+    /// Slot 0: LogState. Slot 1: rootSha256. Slot 2: successor. Slot 3: predecessor.
+    struct Stored {
+        LogState state;
+        bytes32 rootSha256;
+        bytes32 successor;
+        bytes32 predecessor;
+    }
+
     uint64 private constant MOST_GROWTH = 1 << 20;
     uint256 private constant LONGEST_ORIGIN = 128;
     bytes32 private constant LINK_TAG = keccak256("caseledger/batch-link/v1");
@@ -25,7 +32,7 @@ contract EvidenceLog is EIP712, IEvidenceLog {
     /// @inheritdoc IEvidenceLog
     address public immutable governance;
 
-    mapping(bytes32 logId => Log log) private _logs;
+    mapping(bytes32 logId => Stored log) private _logs;
     mapping(bytes32 logId => mapping(uint64 number => bytes32 link)) private _links;
     uint64 private _sequence;
 
@@ -52,29 +59,32 @@ contract EvidenceLog is EIP712, IEvidenceLog {
     {
         _requireOrigin(bytes(origin));
         logId = keccak256(bytes(origin));
-        if (_logs[logId].status != 0) revert LogExists(logId);
+        Stored storage log = _logs[logId];
+        if (log.state.status() != 0) revert LogExists(logId);
         if (_registry.organisation(operator).status != 1) revert LogOperatorInvalid(operator);
-        if (predecessor != 0 && _logs[predecessor].status != OPEN) {
-            revert LogPredecessorInvalid(predecessor, _logs[predecessor].status);
+        if (predecessor != 0 && _logs[predecessor].state.status() != LogStates.OPEN) {
+            revert LogPredecessorInvalid(predecessor, _logs[predecessor].state.status());
         }
-        Log storage log = _logs[logId];
-        log.operator = operator;
-        log.status = OPEN;
+        log.state = LogStates.opened(operator);
         log.predecessor = predecessor;
         emit LogOpened(++_sequence, logId, operator, predecessor, origin);
     }
 
     /// @inheritdoc IEvidenceLog
     function closeLog(bytes32 logId, uint64 size, bytes32 successor) external onlyGovernance {
-        Log storage log = _requireOpen(logId);
-        if (size > log.size) revert LogClosedSizeInvalid(size, log.size);
-        if (successor != 0 && (_logs[successor].status != OPEN || _logs[successor].predecessor != logId)) {
-            revert LogSuccessorInvalid(successor, _logs[successor].predecessor);
+        Stored storage log = _logs[logId];
+        LogState state = log.state;
+        _requireOpen(logId, state);
+        if (size > state.size()) revert LogClosedSizeInvalid(size, state.size());
+        if (successor != 0) {
+            Stored storage next = _logs[successor];
+            if (next.state.status() != LogStates.OPEN || next.predecessor != logId) {
+                revert LogSuccessorInvalid(successor, next.predecessor);
+            }
         }
-        log.status = CLOSED;
-        log.closedSize = size;
+        log.state = state.closed(size);
         log.successor = successor;
-        emit LogClosed(++_sequence, logId, successor, log.size, size);
+        emit LogClosed(++_sequence, logId, successor, state.size(), size);
     }
 
     /// @inheritdoc IEvidenceLog
@@ -87,30 +97,34 @@ contract EvidenceLog is EIP712, IEvidenceLog {
         returns (uint64 number, bytes32 batchLink)
     {
         Acts.requireInTime(request.validUntil);
-        Log storage log = _requireOpen(request.logId);
-        _requireExtension(log, request, consistencyProof);
+        Stored storage log = _logs[request.logId];
+        LogState state = log.state;
+        _requireOpen(request.logId, state);
+        _requireExtension(log, state.size(), request, consistencyProof);
         address key = Acts.signer(_hashTypedDataV4(keccak256(abi.encode(ANCHOR, request))), signature);
-        _registry.requireWriter(key, log.operator, Ids.PURPOSE_ANCHOR);
+        _registry.requireWriter(key, state.operator(), Ids.PURPOSE_ANCHOR);
 
-        number = log.batches + 1;
-        batchLink = _append(log, number, request);
-        emit Anchored(
-            ++_sequence,
-            request.logId,
-            number,
-            request.oldSize,
-            request.newSize,
-            request.rootSha256,
-            request.rootSm3,
-            batchLink,
-            uint40(block.timestamp),
-            key
-        );
+        log.rootSha256 = request.rootSha256;
+        number = state.batches() + 1;
+        log.state = state.grown(request.newSize, number);
+        batchLink = _writeLink(number, request);
+        _report(number, batchLink, key, request);
     }
 
     /// @inheritdoc IEvidenceLog
     function head(bytes32 logId) external view returns (Log memory) {
-        return _logs[logId];
+        Stored storage log = _logs[logId];
+        LogState state = log.state;
+        return Log({
+            size: state.size(),
+            closedSize: state.closedSize(),
+            batches: state.batches(),
+            operator: state.operator(),
+            status: state.status(),
+            rootSha256: log.rootSha256,
+            successor: log.successor,
+            predecessor: log.predecessor
+        });
     }
 
     /// @inheritdoc IEvidenceLog
@@ -128,13 +142,13 @@ contract EvidenceLog is EIP712, IEvidenceLog {
         external
         view
     {
-        Log storage log = _logs[batch.logId];
-        if (log.status == 0) revert LogUnknown(batch.logId);
+        LogState state = _logs[batch.logId].state;
+        if (state.status() == 0) revert LogUnknown(batch.logId);
         bytes32 computed = linkOf(batch);
         bytes32 stored = _links[batch.logId][batch.number];
         if (computed != stored) revert LogLinkMismatch(computed, stored);
-        if (log.status == CLOSED && leafIndex >= log.closedSize) {
-            revert LogLeafBeyondClosedSize(leafIndex, log.closedSize);
+        if (state.status() == LogStates.CLOSED && leafIndex >= state.closedSize()) {
+            revert LogLeafBeyondClosedSize(leafIndex, state.closedSize());
         }
         MerkleLog.requireIncluded(leafIndex, batch.size, leafHash, batch.rootSha256, proof);
     }
@@ -154,58 +168,64 @@ contract EvidenceLog is EIP712, IEvidenceLog {
         return _sequence;
     }
 
-    /// Moves the head and writes the link, once: `number` only grows.
-    function _append(
-        Log storage log,
-        uint64 number,
-        Anchor calldata request
-    )
-        private
-        returns (bytes32 batchLink)
-    {
+    /// Writes the link of a batch, once: `number` only grows.
+    function _writeLink(uint64 number, Anchor calldata request) private returns (bytes32 batchLink) {
         mapping(uint64 number => bytes32 link) storage links = _links[request.logId];
-        batchLink = linkOf(
-            Batch({
-                logId: request.logId,
-                number: number,
-                previousLink: links[number - 1],
-                size: request.newSize,
-                rootSha256: request.rootSha256,
-                rootSm3: request.rootSm3,
-                time: uint40(block.timestamp)
-            })
+        batchLink = keccak256(
+            abi.encode(
+                LINK_TAG,
+                block.chainid,
+                address(this),
+                request.logId,
+                number,
+                links[number - 1],
+                request.newSize,
+                request.rootSha256,
+                request.rootSm3,
+                block.timestamp
+            )
         );
         links[number] = batchLink;
-        log.size = request.newSize;
-        log.batches = number;
-        log.rootSha256 = request.rootSha256;
     }
 
-    function _requireOpen(bytes32 logId) private view returns (Log storage log) {
-        log = _logs[logId];
-        if (log.status == CLOSED) revert LogIsClosed(logId, log.closedSize);
-        if (log.status != OPEN) revert LogUnknown(logId);
+    function _report(uint64 number, bytes32 batchLink, address key, Anchor calldata request) private {
+        emit Anchored(
+            ++_sequence,
+            request.logId,
+            number,
+            request.oldSize,
+            request.newSize,
+            request.rootSha256,
+            request.rootSm3,
+            batchLink,
+            uint40(block.timestamp),
+            key
+        );
     }
 
-    /// The new head extends the stored one.
+    function _requireOpen(bytes32 logId, LogState state) private pure {
+        if (state.status() == LogStates.CLOSED) revert LogIsClosed(logId, state.closedSize());
+        if (state.status() != LogStates.OPEN) revert LogUnknown(logId);
+    }
+
+    /// The new head extends the stored one, of `size` leaves.
     function _requireExtension(
-        Log storage log,
+        Stored storage log,
+        uint64 size,
         Anchor calldata request,
         bytes32[] calldata proof
     )
         private
         view
     {
-        uint64 size = log.size;
+        uint64 newSize = request.newSize;
         if (request.oldSize != size) revert LogOldSizeMismatch(request.oldSize, size);
-        if (request.newSize <= size) revert LogNoGrowth(size, request.newSize);
-        if (request.newSize - size > MOST_GROWTH) {
-            revert LogGrowthTooLarge(request.newSize - size, MOST_GROWTH);
-        }
+        if (newSize <= size) revert LogNoGrowth(size, newSize);
+        if (newSize - size > MOST_GROWTH) revert LogGrowthTooLarge(newSize - size, MOST_GROWTH);
         if (size == 0) {
             if (proof.length != 0) revert LogFirstProofNotEmpty(proof.length);
         } else {
-            MerkleLog.requireConsistent(size, log.rootSha256, request.newSize, request.rootSha256, proof);
+            MerkleLog.requireConsistent(size, log.rootSha256, newSize, request.rootSha256, proof);
         }
     }
 
