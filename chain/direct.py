@@ -9,6 +9,7 @@ import asyncio
 
 from chain.errors import ChainError, ContractReverted
 from chain.evm import Evm, Receipt, Sent
+from chain.rpc import RpcRefused
 from chain.signer import RelayerKey
 from chain.transactions import Call, gas_limit, sign
 from protocol.errors import CaseledgerError
@@ -54,7 +55,16 @@ async def send(
 
     Raises ContractReverted (decoded), TransactionNotSent, TransactionVanished, TransactionTimeout.
     """
-    gas = gas_limit(await evm.estimate(key.address, call), revert_costs_limit=revert_costs_limit)
+    try:
+        estimate = await evm.estimate(key.address, call)
+    except RpcRefused:
+        if call.recipient is not None:
+            raise
+        raise TransactionNotSent(
+            "the node refuses this contract creation",
+            hint="on a permissioned chain: is the sender an authorised deployer?",
+        ) from None
+    gas = gas_limit(estimate, revert_costs_limit=revert_costs_limit)
     nonce = await evm.nonce(key.address)
     signed = sign(key, call, chain_id=chain_id, nonce=nonce, gas=gas, gas_price=gas_price)
     loop = asyncio.get_running_loop()
