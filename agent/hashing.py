@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 
@@ -73,6 +74,19 @@ def _files_of(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+class _UpTo:
+    """Reads no more than `limit` bytes: a file that somebody keeps writing to would never end."""
+
+    def __init__(self, source: FileIO, limit: int) -> None:
+        self._source = source
+        self._left = limit
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        count = self._source.readinto(buffer[: self._left])
+        self._left -= count or 0
+        return count
+
+
 def hash_file(path: Path) -> HashedFile:
     """Digests of one file.
 
@@ -82,7 +96,7 @@ def hash_file(path: Path) -> HashedFile:
     try:
         with path.open("rb", buffering=0) as source:
             before = os.fstat(source.fileno())
-            digests = digest_stream(source)
+            digests = digest_stream(_UpTo(source, before.st_size + 1))
             after = os.fstat(source.fileno())
     except OSError as error:
         raise FileNotReadable(f"{path.name}: {error.strerror}", field="path") from None
