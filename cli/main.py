@@ -16,6 +16,21 @@ from protocol.errors import CaseledgerError
 # name -> (module, Chinese help, English help). A module has add_parser(subparsers, help_text) and run(args)
 # -> int.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "verify": (
+        "cli.verify",
+        "离线核验收据（或整个文件夹）",
+        "verify a receipt, or a folder of them, offline",
+    ),
+    "trust": (
+        "cli.trust",
+        "信任文件：查看、指纹、接受、签署、新建",
+        "trust files: show, fingerprint, accept, sign, new",
+    ),
+    "keys": (
+        "cli.keys",
+        "密钥文件：新建、列出",
+        "key files: new, list",
+    ),
     "conformance": (
         "cli.conformance",
         "逐行核验标准输入的 JSON 测试向量，逐行给出结论",
@@ -85,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code. Usage errors leave through argparse with code 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     lang = _language(arguments)
+    # Subcommands write their help before their own arguments are read.
+    os.environ["CASELEDGER_LANG"] = lang
     args = _parser(arguments, lang).parse_args(arguments)
     try:
         code = importlib.import_module(COMMANDS[args.command][0]).run(args)

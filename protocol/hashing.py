@@ -6,11 +6,11 @@ SM3 is GB/T 32905-2016. Keccak-256 has the pre-standard padding that Ethereum us
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from Crypto.Hash import keccak as _keccak
+from types import ModuleType
+from typing import Any, Protocol, cast
 
 HASH_LEN = 32
 LEAF_PREFIX = b"\x00"
@@ -131,6 +131,28 @@ def sm3(data: bytes) -> bytes:
     return SM3.digest(data)
 
 
+def _import_keccak() -> Any:
+    """pycryptodome's Keccak, over ctypes where cffi is not loaded anyway.
+
+    Importing cffi costs a third of the command's start, and its calls are no faster here.
+    """
+    if "cffi" in sys.modules:
+        from Crypto.Hash import keccak
+
+        return keccak
+    sys.modules["cffi"] = cast("ModuleType", None)  # makes the import inside pycryptodome fail over
+    try:
+        from Crypto.Hash import keccak
+
+        return keccak
+    finally:
+        del sys.modules["cffi"]
+
+
+_keccak = _import_keccak()
+
+
 def keccak256(data: bytes) -> bytes:
     """Keccak-256 as in the Ethereum yellow paper, 32 bytes."""
-    return _keccak.new(data=data, digest_bits=256).digest()
+    digest: bytes = _keccak.new(data=data, digest_bits=256).digest()
+    return digest

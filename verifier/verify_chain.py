@@ -100,7 +100,9 @@ def _step5_append_only(
         _check_code(step, "EvidenceLog", chain.evidence_log, opened.code_hash)
         link = core.link.value(core.log)
         if not compare_digest(opened.word, link):
-            raise errors.BatchLinkMismatch(f"{opened.word.hex()}, recomputed is {link.hex()}", field="batch link")
+            raise errors.BatchLinkMismatch(
+                f"{opened.word.hex()}, recomputed is {link.hex()}", field="batch link"
+            )
         step.note("link.value", link)
         step.note("link.number", core.link.number)
         if payload.witnesses_required:

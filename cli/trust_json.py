@@ -1,0 +1,182 @@
+"""JSON form of a trust payload: what `trust show --json` prints and `trust new` reads. Hex lower case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from protocol import expect
+from verifier.trust_payload import (
+    VERSION,
+    Epoch,
+    PinnedContract,
+    TrustedChain,
+    TrustedLog,
+    TrustedValidator,
+    TrustKey,
+    TrustPayload,
+)
+
+T = TypeVar("T")
+MAX_JSON = 4 * 2**20
+_MEMBERS = (
+    "version", "serial", "issuedAt", "validUntil", "predecessor", "name", "threshold", "keys", "chains",
+    "logs", "policy",
+)  # fmt: skip
+
+
+def to_json(payload: TrustPayload) -> dict[str, object]:
+    """Members of the payload."""
+    return {
+        "version": VERSION,
+        "serial": payload.serial,
+        "issuedAt": payload.issued_at,
+        "validUntil": payload.valid_until,
+        "predecessor": payload.predecessor.hex() if payload.predecessor else None,
+        "name": {"zh": payload.name[0], "en": payload.name[1]},
+        "threshold": payload.threshold,
+        "keys": [
+            {"publicKey": key.public_key.hex(), "name": key.name, "role": key.role} for key in payload.keys
+        ],
+        "chains": [_chain_json(chain) for chain in payload.chains],
+        "logs": [
+            {
+                "origin": log.origin,
+                "chainId": log.chain_id,
+                "operator": log.operator,
+                "logKey": log.log_key.hex(),
+                "closedSize": log.closed_size,
+                "successor": log.successor,
+            }
+            for log in payload.logs
+        ],
+        "policy": {"witnesses": payload.witnesses_required, "timeTokens": payload.time_tokens_required},
+    }
+
+
+def _chain_json(chain: TrustedChain) -> dict[str, object]:
+    return {
+        "chainId": chain.chain_id,
+        "engine": chain.engine,
+        "networkId": chain.network_id,
+        "proofKind": chain.proof_kind,
+        "epochs": [
+            {
+                "number": epoch.number,
+                "from": epoch.from_height,
+                "to": epoch.to_height,
+                "validators": [
+                    {
+                        "publicKey": one.public_key.hex(),
+                        "power": one.power,
+                        "controller": one.controller,
+                        "group": one.group,
+                    }
+                    for one in epoch.validators
+                ],
+            }
+            for epoch in chain.epochs
+        ],
+        "registry": _pin_json(chain.registry),
+        "evidenceLog": _pin_json(chain.evidence_log),
+    }
+
+
+def _pin_json(pin: PinnedContract) -> dict[str, str]:
+    return {"address": pin.address.hex(), "codeHash": pin.code_hash.hex()}
+
+
+def from_json(data: bytes) -> TrustPayload:
+    """A payload from JSON; the rules between members are checked when it is drafted.
+
+    Raises:
+        MalformedInput, UnknownVersion
+    """
+    value = expect.json_object(data, "trust file", _MEMBERS, max_bytes=MAX_JSON)
+    expect.version(value["version"], VERSION)
+    name = expect.json_members(value["name"], "name", ("zh", "en"))
+    policy = expect.json_members(value["policy"], "policy", ("witnesses", "timeTokens"))
+    predecessor = value["predecessor"]
+    return TrustPayload(
+        serial=expect.uint(value["serial"], "serial"),
+        issued_at=expect.uint(value["issuedAt"], "issuedAt"),
+        valid_until=expect.uint(value["validUntil"], "validUntil"),
+        predecessor=None if predecessor is None else expect.from_hex(predecessor, "predecessor", 32),
+        name=(_text(name["zh"], "name"), _text(name["en"], "name")),
+        threshold=expect.uint(value["threshold"], "threshold"),
+        keys=_each(value["keys"], "keys", _key),
+        chains=_each(value["chains"], "chains", _chain),
+        logs=_each(value["logs"], "logs", _log),
+        witnesses_required=expect.uint(policy["witnesses"], "witnesses"),
+        time_tokens_required=expect.uint(policy["timeTokens"], "timeTokens"),
+    )
+
+
+def _each(value: object, field: str, read: Callable[[object], T]) -> tuple[T, ...]:
+    return tuple(map(read, expect.json_array(value, field, 4096)))
+
+
+def _text(value: object, field: str) -> str:
+    return expect.text(value, field, 256)
+
+
+def _key(value: object) -> TrustKey:
+    one = expect.json_members(value, "keys", ("publicKey", "name", "role"))
+    public_key = expect.from_hex(one["publicKey"], "publicKey", 32)
+    return TrustKey(public_key, _text(one["name"], "keys"), _text(one["role"], "role"))
+
+
+def _chain(value: object) -> TrustedChain:
+    names = ("chainId", "engine", "networkId", "proofKind", "epochs", "registry", "evidenceLog")
+    one = expect.json_members(value, "chains", names)
+    return TrustedChain(
+        expect.uint(one["chainId"], "chainId"),
+        _text(one["engine"], "engine"),
+        _text(one["networkId"], "networkId"),
+        _text(one["proofKind"], "proofKind"),
+        _each(one["epochs"], "epochs", _epoch),
+        _pin(one["registry"], "registry"),
+        _pin(one["evidenceLog"], "evidenceLog"),
+    )
+
+
+def _epoch(value: object) -> Epoch:
+    one = expect.json_members(value, "epochs", ("number", "from", "to", "validators"))
+    last = one["to"]
+    return Epoch(
+        expect.uint(one["number"], "number"),
+        expect.uint(one["from"], "from"),
+        None if last is None else expect.uint(last, "to"),
+        _each(one["validators"], "validators", _validator),
+    )
+
+
+def _validator(value: object) -> TrustedValidator:
+    one = expect.json_members(value, "validators", ("publicKey", "power", "controller", "group"))
+    return TrustedValidator(
+        expect.from_hex(one["publicKey"], "publicKey", maximum=32),
+        expect.uint(one["power"], "power"),
+        _text(one["controller"], "controller"),
+        expect.uint(one["group"], "group"),
+    )
+
+
+def _pin(value: object, field: str) -> PinnedContract:
+    one = expect.json_members(value, field, ("address", "codeHash"))
+    return PinnedContract(
+        expect.from_hex(one["address"], field, 20), expect.from_hex(one["codeHash"], field, 32)
+    )
+
+
+def _log(value: object) -> TrustedLog:
+    names = ("origin", "chainId", "operator", "logKey", "closedSize", "successor")
+    one = expect.json_members(value, "logs", names)
+    closed, successor = one["closedSize"], one["successor"]
+    return TrustedLog(
+        _text(one["origin"], "origin"),
+        expect.uint(one["chainId"], "chainId"),
+        expect.uint(one["operator"], "operator"),
+        expect.from_hex(one["logKey"], "logKey", 32),
+        None if closed is None else expect.uint(closed, "closedSize"),
+        None if successor is None else _text(successor, "successor"),
+    )

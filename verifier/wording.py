@@ -1,0 +1,210 @@
+"""Words for verdicts and their codes, Chinese and English. Meaning is decided elsewhere."""
+
+from __future__ import annotations
+
+from protocol.errors import CaseledgerError
+from protocol.i18n import Language, Text
+from verifier.verdict import Changed, Result, Status, Verdict
+
+RESULTS = {
+    Result.VALID: Text("核验通过", "verified"),
+    Result.VALID_REDUCED_TRUST: Text("核验通过，但信任条件有缺项", "verified with reduced trust"),
+    Result.INVALID: Text("核验不通过", "not verified: something was changed or does not belong"),
+    Result.INDETERMINATE: Text("无法判定", "cannot be decided"),
+}
+STATUSES = {
+    Status.PASS: Text("通过", "pass"),
+    Status.FAIL: Text("不通过", "FAIL"),
+    Status.REDUCED: Text("有缺项", "reduced"),
+    Status.NOT_CHECKED: Text("未核验", "not checked"),
+    Status.INDETERMINATE: Text("无法判定", "undecided"),
+}
+NAMES = {
+    "receipt": Text("收据格式", "receipt"),
+    "trust-file": Text("信任文件", "trust file"),
+    "content": Text("文件内容", "content"),
+    "inclusion": Text("在册证明", "inclusion"),
+    "append-only": Text("只增不改", "append-only"),
+    "finality": Text("区块终局", "finality"),
+    "time": Text("时间", "time"),
+    "signer": Text("提交人签名", "signer"),
+    "custody": Text("保管流转", "custody"),
+    "provenance": Text("来源", "provenance"),
+    "neutrality": Text("中立性", "neutrality"),
+}
+CHANGED = {
+    Changed.FILE: Text("文件与存证时不同", "the file is not the one that was recorded"),
+    Changed.RECEIPT: Text("收据被改动，或不属于该日志", "the receipt was changed, or is not of this log"),
+    Changed.TRUST_FILE: Text("信任文件被改动，或签名不足", "the trust file was changed, or lacks signatures"),
+    Changed.CASE: Text("案件编号与记录不符", "the case id is another one"),
+}
+LIMITS = Text(
+    "本结论只说明记录是否完整、何时入链、由哪个机构的密钥签署；不说明内容是否真实，也不代替法院的认定。",
+    "This says whether the record is intact, when it was anchored and whose key signed it. It does not say"
+    " that the content is true, and it takes no decision of a court.",
+)
+NOT_CHECKED = {
+    "trust-file": Text(
+        "信任文件是否出自真正的签发方：请与另行取得的指纹核对",
+        "that the trust file is the consortium's own: compare its fingerprint with one that came another way",
+    ),
+    "content": Text("内容是否真实、合法、与案件有关", "whether the content is true, lawful or relevant"),
+    "inclusion": Text(
+        "此后是否有替代或质疑该记录的其他记录", "whether later entries replace or dispute this one"
+    ),
+    "append-only": Text("见证方签名（本版本没有）", "witness cosignatures (this version has none)"),
+    "finality": Text(
+        "验证节点的实际控制情况，以信任文件所载为准",
+        "who really controls the validators: taken from the trust file",
+    ),
+    "time": Text(
+        "文件形成的时间；可信时间戳（本版本没有）",
+        "when the document was made; time-authority tokens (this version has none)",
+    ),
+    "signer": Text("密钥实际由谁掌管；该区块之后的吊销", "who held the key; revocation after that block"),
+    "custody": Text("只有摘要，未作核验", "only a digest is recorded"),
+    "provenance": Text("只有摘要，未作核验", "only a digest is recorded"),
+    "neutrality": Text("信任文件以外的利益关系", "interests that the trust file does not state"),
+}
+_CODES = {
+    "Ok": Text("", ""),
+    "EarlierStepFailed": Text("前面的步骤未通过，未继续", "an earlier step did not pass"),
+    "DigestsOnly": Text("只有摘要", "digests only"),
+    "NoFileGiven": Text("没有提供文件", "no file was given"),
+    "NoContent": Text("日志接续记录不对应任何文件", "a log continuation describes no file"),
+    "BodyWithheld": Text("正文已隐去或销毁", "the body was withheld or erased"),
+    "OutsideTrustWindow": Text(
+        "核验时点不在信任文件有效期内", "evaluation time outside the trust file's window"
+    ),
+    "EvaluationBeforeAnchor": Text("核验时点早于入链", "evaluation time before the anchor"),
+    "ChainProofNone": Text("开发链，没有链上证明", "development chain: nothing is proved"),
+    "ClosedEpoch": Text(
+        "该届验证节点已卸任，需换新证明", "closed validator epoch: the proof needs a refresh"
+    ),
+    "NeutralityNotMet": Text("一方利益群体持有三分之一以上", "one interest group holds a third or more"),
+    "WitnessesMissing": Text("缺少见证方签名", "witness cosignatures are missing"),
+    "TimeTokensMissing": Text("缺少可信时间戳", "time-authority tokens are missing"),
+    "UnknownVersion": Text("版本未知，请更新核验程序", "unknown version: a newer verifier may know it"),
+    "UnknownProofKind": Text("链上证明的种类未知", "unknown kind of chain proof"),
+    "MalformedReceipt": Text("收据格式不合规范", "not a receipt of the specified form"),
+    "MalformedTrustFile": Text("信任文件格式不合规范", "not a trust file of the specified form"),
+    "TrustSignatureInvalid": Text("信任文件的一个签名不成立", ""),
+    "TrustQuorumMissing": Text("信任文件的签名不足法定组合", ""),
+    "TrustFingerprintMismatch": Text("信任文件的指纹不符", ""),
+    "TrustSerialNotHigher": Text("信任文件不比现持有的新", ""),
+    "TrustPredecessorMismatch": Text("信任文件不是接续现持有的那一份", ""),
+    "TrustHeldQuorumMissing": Text("现持有文件的签发方签名不足", ""),
+    "TrustHeldChanged": Text("改动了现持有文件已固定的内容", ""),
+    "ContentMismatch": Text("文件与存证时不同", ""),
+    "BodyMismatch": Text("正文与记录的摘要不符", ""),
+    "CaseMismatch": Text("不属于该案件", ""),
+    "ContinuationMisplaced": Text("日志接续记录的位置或提交人不对", ""),
+    "MerkleRootMismatch": Text("算得的树根与收据所载不同", ""),
+    "MerkleProofLength": Text("路径长度与位置不符", ""),
+    "MerkleIndexOutOfRange": Text("位置超出日志大小", ""),
+    "ChainNotTrusted": Text("信任文件未列出这条链", ""),
+    "LogNotTrusted": Text("信任文件未列出这个日志", ""),
+    "ContractNotTrusted": Text("合约地址与信任文件不符", ""),
+    "ProofKindMismatch": Text("链上证明的种类与信任文件不符", ""),
+    "EpochNotTrusted": Text("信任文件没有该高度的验证节点", ""),
+    "ProofHeightMismatch": Text("区块头与状态高度不衔接", ""),
+    "ProvenValueMismatch": Text("链上的值与收据所载不同", ""),
+    "ProvenValueAbsent": Text("链上没有这个值", ""),
+    "BatchLinkMismatch": Text("链上的批次与收据所载不同", ""),
+    "CodeHashMismatch": Text("合约代码与信任文件固定的不同", ""),
+    "LeafBeyondClosedLog": Text("位置在已关闭日志的终点之后", ""),
+    "LinkTimeAfterBlock": Text("批次时间晚于证明它的区块", ""),
+    "SubmissionSignatureInvalid": Text("提交签名的形式不合规范", ""),
+    "KeyOfAnotherOrganisation": Text("签名密钥属于另一机构", ""),
+    "KeyPurposeMismatch": Text("签名密钥登记的用途不是行为签名", ""),
+    "KeyNotActive": Text("签名密钥未生效或已取消", ""),
+    "KeyNotValidAtAnchor": Text("入链时签名密钥不在有效期", ""),
+    "KeyRevoked": Text("签名密钥在入链前已吊销", ""),
+    "CometChainIdMismatch": Text("区块头属于另一条链", ""),
+    "CometValidatorsHashMismatch": Text("区块头的验证节点与信任文件不符", ""),
+    "CometCommitMismatch": Text("提交签名对应的是另一个区块", ""),
+    "CometSignatureInvalid": Text("一个验证节点的签名不成立", ""),
+    "CometQuorumMissing": Text("签名的投票权不足三分之二", ""),
+    "Ics23KeyMismatch": Text("存储证明对应的是另一个键", ""),
+    "Ics23ValueMismatch": Text("存储证明对应的是另一个值", ""),
+    "Ics23RootMismatch": Text("存储证明不通向区块头的状态根", ""),
+    "QbftValidatorsMismatch": Text("区块头的验证节点与信任文件不符", ""),
+    "QbftSealInvalid": Text("一个区块封印不成立", ""),
+    "QbftSealerUnknown": Text("封印出自信任文件以外的密钥", ""),
+    "QbftSealRepeated": Text("同一验证节点重复封印", ""),
+    "QbftQuorumMissing": Text("区块封印不足法定数", ""),
+    "MptNodeMismatch": Text("存储证明不通向区块头的状态根", ""),
+    "MptProofIncomplete": Text("存储证明不完整", ""),
+    "MptUnusedNode": Text("存储证明含多余部分", ""),
+    "MptAccountAbsent": Text("该区块中没有这个合约", ""),
+}
+COMPARED = {
+    "receipt.id": Text("收据编号", "receipt id"),
+    "trust.fingerprint": Text("信任文件指纹", "trust file fingerprint"),
+    "trust.signatures": Text("成立的签名/密钥总数", "good signatures / keys"),
+    "trust.window": Text("有效期（秒，UTC）", "window (seconds UTC)"),
+    "body.sha256": Text("正文 SHA-256 与记录一致", "SHA-256 of the body, as in the leaf"),
+    "body.sm3": Text("正文 SM3 与记录一致", "SM3 of the body, as in the leaf"),
+    "content.size": Text("文件大小（字节）一致", "file size in bytes, as recorded"),
+    "content.sha256": Text("文件 SHA-256 一致", "SHA-256 of the file, as recorded"),
+    "content.sm3": Text("文件 SM3 一致", "SM3 of the file, as recorded"),
+    "leaf.id": Text("证据编号", "evidence id"),
+    "leaf.index": Text("位置 < 日志大小", "index < size of the log"),
+    "leaf.case": Text("案件承诺值一致", "case commitment, as in the leaf"),
+    "link.rootSha256": Text("重算的 SHA-256 树根一致", "SHA-256 root, recomputed"),
+    "link.rootSm3": Text("重算的 SM3 树根一致", "SM3 root, recomputed"),
+    "link.value": Text("链上批次值与重算一致", "batch link, on chain as recomputed"),
+    "link.number": Text("批次号", "batch number"),
+    "log.origin": Text("信任文件所列日志", "log named by the trust file"),
+    "chain.id": Text("链编号", "chain id"),
+    "chain.network": Text("网络名", "network id"),
+    "block.height": Text("区块高度", "block height"),
+    "block.hash": Text("区块哈希", "block hash"),
+    "block.stateRoot": Text("状态根", "state root"),
+    "epoch.number": Text("签署的验证节点", "validators that signed for"),
+    "EvidenceLog.address": Text("存证日志合约地址", "EvidenceLog address"),
+    "EvidenceLog.codeHash": Text("存证日志合约代码哈希", "EvidenceLog code hash"),
+    "ConsortiumRegistry.address": Text("联盟登记合约地址", "ConsortiumRegistry address"),
+    "ConsortiumRegistry.codeHash": Text("联盟登记合约代码哈希", "ConsortiumRegistry code hash"),
+    "time.link": Text("批次时间（秒，UTC）", "batch time (seconds UTC)"),
+    "time.block": Text("区块时间（秒，UTC）", "block time (seconds UTC)"),
+    "submission.root": Text("提交的树根", "submission root"),
+    "signer.key": Text("签名密钥", "signing key"),
+    "signer.organisation": Text("密钥所属机构编号", "organisation index of the key"),
+    "signer.asOf": Text("密钥状态截至区块", "key state as of block"),
+    "neutrality.largest": Text("最大利益群体的投票权", "largest interest group's power"),
+}
+
+
+def say_code(code: str, lang: Language) -> str:
+    """What a verdict's code means; empty for a pass, the code itself where there are no words."""
+    text = _CODES.get(code)
+    if lang == "en" and (text is None or (not text.en and code != "Ok")):
+        return _TITLES.get(code) or _collect_titles().get(code, code)
+    return code if text is None else text.choose(lang)
+
+
+_TITLES: dict[str, str] = {}
+
+
+def _collect_titles() -> dict[str, str]:
+    """English titles from the error classes, so that they are written once."""
+    waiting = [CaseledgerError]
+    while waiting:
+        kind = waiting.pop()
+        _TITLES[kind.__name__] = kind.title
+        waiting.extend(kind.__subclasses__())
+    return _TITLES
+
+
+def say_compared(what: str, lang: Language) -> str:
+    """Name of one comparison."""
+    text = COMPARED.get(what)
+    return what if text is None else text.choose(lang)
+
+
+def one_line(verdict: Verdict, lang: Language) -> str:
+    """A verdict as a person reads it."""
+    words = say_code(verdict.code, lang)
+    status = STATUSES[verdict.status].choose(lang)
+    return f"{NAMES[verdict.name].choose(lang)}: {status}" + (f" ({words})" if words else "")
