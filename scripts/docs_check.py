@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 COMMAND = re.compile(r"(?:^|[\s;&|(`])(?:\.venv/bin/)?caseledger((?:\s+[a-z][a-z-]*)+)")
+PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|sol|md|toml|sql|js|json|lock|yml))`")
 MAKE = re.compile(r"(?:^|[\s;&|(`])make((?:\s+[a-z][a-z-]*)+)")
 
 
@@ -41,6 +42,13 @@ def code(text: str) -> Iterator[str]:
             yield from (
                 span for span in re.findall(r"`([^`]+)`", line) if re.match(r"(make|caseledger)\s", span)
             )
+
+
+def paths(text: str) -> Iterator[str]:
+    """Files of ours that a document names in backticks."""
+    for name in PATH.findall(text):
+        if not (ROOT / name).exists():
+            yield f"{name}: no such file"
 
 
 def headings(file: Path) -> set[str]:
@@ -92,7 +100,7 @@ def main() -> int:
     findings = 0
     for path in documents():
         text = path.read_text()
-        for finding in [*links(path, text), *commands(text, targets, known)]:
+        for finding in [*links(path, text), *paths(text), *commands(text, targets, known)]:
             print(f"{path.relative_to(ROOT)}: {finding}")
             findings += 1
     return 1 if findings else 0
