@@ -33,7 +33,25 @@ def _mpt_qbft(value: Json) -> str:
     return check(value)
 
 
-CHECKS: dict[str, Check] = {"merkle": _merkle, "ics23": _ics23, "mpt-qbft": _mpt_qbft}
+def _entry(value: Json) -> str:
+    from verifier.conformance_entry import check
+
+    return check(value)
+
+
+def _receipt(value: Json) -> str:
+    from verifier.conformance_receipt import check
+
+    return check(value)
+
+
+CHECKS: dict[str, Check] = {
+    "merkle": _merkle,
+    "ics23": _ics23,
+    "mpt-qbft": _mpt_qbft,
+    "entry": _entry,
+    "receipt": _receipt,
+}
 """Kind to check. A check raises CaseledgerError, or returns what was proved, for `detail`."""
 
 
