@@ -34,13 +34,16 @@ def check_log(submission: Submission, log: LogContext) -> None:
         raise LogUnknown("the submission is for another log", field="logId")
 
 
-def check_signer(checked: CheckedSubmission, log: LogContext, registry: RegistryPort) -> KeySlot:
-    """Recover the signer and find its registered slot.
+def check_signer(
+    checked: CheckedSubmission, log: LogContext, registry: RegistryPort
+) -> tuple[bytes, KeySlot]:
+    """Recover the signer's address and find its registered slot.
 
     Raises BadSignature, KeyUnknown (also when the act was signed for another chain, contract or log),
     KeyWrongOrganisation, KeyWrongPurpose.
     """
-    return check_slot(checked.signer(log.domain), checked.submission.organisation, registry)
+    signer = checked.signer(log.domain)
+    return signer, check_slot(signer, checked.submission.organisation, registry)
 
 
 def check_slot(signer: bytes, organisation: int, registry: RegistryPort) -> KeySlot:

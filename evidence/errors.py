@@ -159,3 +159,50 @@ class LogForked(CaseledgerError):
 
     http_status = 503
     title = "the contract's head is not ours"
+
+
+class HeadAhead(LogForked):
+    """The contract holds more than this database sealed: a stolen anchor key, or a restored database."""
+
+    title = "the contract's head is ahead of the database"
+
+
+class HeadMismatch(LogForked):
+    """The contract's head has another root, operator or count than what was sealed here."""
+
+    title = "the contract's head is another one"
+
+
+class HeadBehind(LogForked):
+    """The contract lost what it had shown: another chain, or a node that lies."""
+
+    title = "the contract's head is behind what it was"
+
+
+class AnchorPending(CaseledgerError):
+    """The anchor is on its way and not in a final block yet."""
+
+    retryable = True
+    title = "anchor not final yet"
+
+
+class AnchorRefused(CaseledgerError):
+    """The anchor's transaction ended without anchoring; it is sent again."""
+
+    retryable = True
+    title = "anchor transaction failed"
+
+
+class LogNotOpened(CaseledgerError):
+    """The contract does not know the log yet."""
+
+    http_status = 503
+    retryable = True
+    title = "the log is not open on the chain"
+
+
+class SignerKeyMissing(CaseledgerError):
+    """The registry has no slot for a key that signed accepted entries: their receipts cannot be made."""
+
+    http_status = 500
+    title = "a signer's key is not in the registry"

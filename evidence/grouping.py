@@ -40,6 +40,7 @@ class Staged:
     """A submission that passed every check, sealed, waiting for its place in the log."""
 
     checked: CheckedSubmission
+    signer: bytes
     sealed: list[bytes]
     tags: list[bytes]
     tails: list[bytes]
@@ -59,7 +60,7 @@ class Staged:
         return self.checked.submission.organisation, self.checked.root
 
 
-def stage(checked: CheckedSubmission, vault: Vault) -> Staged:
+def stage(checked: CheckedSubmission, signer: bytes, vault: Vault) -> Staged:
     """Seal the bodies and prepare what the rows need."""
     entries = checked.submission.entries
     nonces = os.urandom(NONCE_LEN * len(entries))
@@ -85,7 +86,7 @@ def stage(checked: CheckedSubmission, vault: Vault) -> Staged:
         tags.append(tag)
         tails.append(pack(DEDUPE_LEN, digest[:DEDUPE_LEN], 8, header[16:24], 8, tag, len(box)) + box)
         size += len(box) + 512
-    return Staged(checked, sealed, tags, tails, links, size)
+    return Staged(checked, signer, sealed, tags, tails, links, size)
 
 
 class Group:
@@ -201,6 +202,7 @@ def submission_arguments(group: Group) -> tuple[list[object], ...]:
         [one.valid_until for one in submissions],
         [item.checked.root for item in group.items],
         [one.signature for one in submissions],
+        [item.signer for item in group.items],
         list(group.last_sequences),
         list(group.last_sequences.values()),
     )

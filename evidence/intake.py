@@ -59,7 +59,7 @@ _LOCK_SPACE = 0x636C  # "cl": first key of the two-key advisory locks of logs
 _NOT_WRITER = "CL001"
 _NOT_OPEN = "CL002"
 _ACCEPT = """SELECT evidence.accept_group($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,
-    $20,$21,$22,$23,$24,$25,$26,$27,$28)"""
+    $20,$21,$22,$23,$24,$25,$26,$27,$28,$29)"""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Acceptor:
             raise Busy("the service is stopping")
         self._check_room(len(submission.entries))
         checked = submission.check()
-        slot = admission.check_signer(checked, self.log, self._registry)
+        signer, slot = admission.check_signer(checked, self.log, self._registry)
         try:
             admission.check_may_act(submission, slot, self._registry, self._clock())
         except CaseledgerError:
@@ -189,7 +189,7 @@ class Acceptor:
         if waiting is None:
             if not self._ready.is_set():
                 raise self._not_ready()
-            waiting = stage(checked, self._vault)
+            waiting = stage(checked, signer, self._vault)
             self._pending[waiting.key] = waiting
             self._queue.append(waiting)
             self.metrics.queued_leaves += waiting.count

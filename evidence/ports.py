@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.keyslot import KeySlot
 
 
-@dataclass(frozen=True)
-class OrganisationState:
+class OrganisationPort(Protocol):
     """What intake must know of an organisation, from the final state of the registry."""
 
-    index: int
-    roles: int
-    active: bool
-    suspended_until: int = 0
-    """Seconds UTC; 0 while not suspended."""
+    @property
+    def active(self) -> bool: ...
+    @property
+    def suspended_until(self) -> int:
+        """Seconds UTC; writing is refused before it. 0 while not suspended."""
 
 
 class RegistryPort(Protocol):
-    """A snapshot of the registry in memory; answers at once and keeps answering while the chain is down."""
+    """The registry in memory (`chain.registry_view`); answers at once, also while the chain is down."""
 
     def key(self, address: bytes) -> KeySlot | None:
         """The slot of a key (20-byte address), None when it was never registered."""
 
-    def organisation(self, index: int) -> OrganisationState | None:
+    def organisation(self, index: int) -> OrganisationPort | None:
         """None when no organisation has this index."""
 
 

@@ -89,6 +89,7 @@ CREATE TABLE evidence.submission (
     group_position int NOT NULL,
     root bytea NOT NULL CHECK (octet_length(root) = 32),
     signature bytea NOT NULL CHECK (octet_length(signature) = 65),
+    signer bytea NOT NULL CHECK (octet_length(signer) = 20),
     PRIMARY KEY (log_no, first_index),
     UNIQUE (log_no, root, organisation),
     UNIQUE (log_no, organisation, first_sequence)
@@ -226,7 +227,7 @@ CREATE FUNCTION evidence.accept_group(
     accepted_at bigint, deadline bigint, promise bytea, promise_signature bytea, roots bytea,
     submission_first bigint[], submission_leaves int[], submission_organisation int[],
     submission_sequence bigint[], submission_valid_until bigint[], submission_root bytea[],
-    submission_signature bytea[],
+    submission_signature bytea[], submission_signer bytea[],
     submitters int[], last_sequences bigint[],
     link_index bigint[], link_position int[], link_relation int[], link_target bytea[],
     entry_leaf bytea[], entry_dedupe bytea[], entry_id_key bigint[], entry_case_key bigint[],
@@ -253,13 +254,13 @@ BEGIN
     INSERT INTO evidence.promise_group (log_no, first_index, leaves, accepted_at, deadline, promise, signature, roots)
         VALUES (log, old_size, new_size - old_size, accepted_at, deadline, promise, promise_signature, roots);
     INSERT INTO evidence.submission (log_no, first_index, leaves, organisation, first_sequence, valid_until,
-                                     group_first, group_position, root, signature)
+                                     group_first, group_position, root, signature, signer)
         SELECT log, s.first, s.leaves, s.organisation, s.sequence, s.valid_until, old_size, s.position - 1, s.root,
-               s.signature
+               s.signature, s.signer
         FROM ROWS FROM (unnest(submission_first), unnest(submission_leaves), unnest(submission_organisation),
                         unnest(submission_sequence), unnest(submission_valid_until), unnest(submission_root),
-                        unnest(submission_signature)) WITH ORDINALITY
-             AS s (first, leaves, organisation, sequence, valid_until, root, signature, position);
+                        unnest(submission_signature), unnest(submission_signer)) WITH ORDINALITY
+             AS s (first, leaves, organisation, sequence, valid_until, root, signature, signer, position);
     INSERT INTO evidence.submitter (log_no, organisation, last_sequence)
         SELECT log, u.organisation, u.last FROM unnest(submitters, last_sequences) AS u (organisation, last)
         ON CONFLICT (log_no, organisation) DO UPDATE SET last_sequence = excluded.last_sequence;

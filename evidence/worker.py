@@ -1,0 +1,196 @@
+"""The background loops of one log: seal, follow anchors, capture proofs, send.
+
+Each loop reconciles rows from one state to the next and may be killed anywhere. One process does this for a
+log: it holds an advisory lock on a connection of its own and stops when that connection is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from chain.outbox import Worker as OutboxWorker
+from evidence.anchoring import Follower
+from evidence.batches import clear_trouble, note_trouble
+from evidence.capturing import Capturer
+from evidence.errors import AnchorPending, NotTheWriter
+from evidence.logs import LogContext
+from evidence.ports import Clock, system_clock
+from evidence.sealer import Sealer
+from protocol.errors import CaseledgerError
+from storage.db import TRANSIENT, Pool, unavailable
+
+log = logging.getLogger(__name__)
+
+_LOCK_SPACE = 0x7365  # "se": first key of the two-key advisory locks of sealing
+POLL = 0.05
+IDLE = 0.25
+RETRY = 1.0
+"""Seconds between rounds: while something is on its way, while nothing is, after a failure."""
+
+
+@dataclass
+class WorkerMetrics:
+    """Since the process started. `trouble`: code of what keeps a step from succeeding, by step."""
+
+    sealed: int = 0
+    anchored: int = 0
+    captured: int = 0
+    holds_lease: bool = False
+    trouble: dict[str, str] = field(default_factory=dict)
+
+
+class LogWorker:
+    """Seals and anchors one log."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        context: LogContext,
+        sealer: Sealer,
+        follower: Follower,
+        capturer: Capturer,
+        outbox: OutboxWorker | None = None,
+        *,
+        clock: Clock = system_clock,
+    ) -> None:
+        """`outbox`: also send with this worker; None when another process sends."""
+        self.metrics = WorkerMetrics()
+        self._pool = pool
+        self._log = context
+        self._sealer = sealer
+        self._follower = follower
+        self._capturer = capturer
+        self._outbox = outbox
+        self._clock = clock
+        self._send = asyncio.Event()
+        self._clean: set[str] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; waits for the lease when another process has it."""
+        while not stop.is_set():
+            try:
+                async with self._lease() as lost:
+                    await self._loops(stop, lost)
+            except NotTheWriter:
+                pass
+            except TRANSIENT as error:
+                self.metrics.trouble["lease"] = unavailable(error).code
+            await _pause(stop, RETRY)
+
+    @contextlib.asynccontextmanager
+    async def _lease(self) -> AsyncIterator[asyncio.Event]:
+        """Hold the lock; the event is set when its connection is gone."""
+        lost = asyncio.Event()
+        async with self._pool.acquire() as conn:
+            if not await conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCK_SPACE, self._log.log_no):
+                raise NotTheWriter()
+            conn.add_termination_listener(lambda _: lost.set())
+            self.metrics.holds_lease = True
+            self.metrics.trouble.pop("lease", None)
+            try:
+                yield lost
+            finally:
+                self.metrics.holds_lease = False
+                if not conn.is_closed():
+                    with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
+                        await conn.execute(
+                            "SELECT pg_advisory_unlock($1, $2)", _LOCK_SPACE, self._log.log_no, timeout=5
+                        )
+
+    async def _loops(self, stop: asyncio.Event, lost: asyncio.Event) -> None:
+        tasks = [
+            asyncio.create_task(self._forever(stop, self.anchor_once), name="anchor"),
+            asyncio.create_task(self._forever(stop, self.capture_once), name="capture"),
+        ]
+        if self._outbox is not None:
+            tasks.append(asyncio.create_task(self._sending(stop, self._outbox), name="send"))
+        watchers = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
+        try:
+            await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                # Let a step that is in the middle of a commit come to its end.
+                await asyncio.wait(tasks, timeout=10)
+        finally:
+            for task in (*tasks, *watchers):
+                task.cancel()
+            await asyncio.gather(*tasks, *watchers, return_exceptions=True)
+
+    async def _forever(self, stop: asyncio.Event, step: Callable[[], Awaitable[float]]) -> None:
+        while not stop.is_set():
+            await _pause(stop, await step())
+
+    async def anchor_once(self) -> float:
+        """Follow, then seal; seconds until the next round."""
+        followed = await self._guarded("anchor", self._follower.run_once)
+        if followed is None:
+            return RETRY if self.metrics.trouble.get("anchor") != AnchorPending.__name__ else POLL
+        if followed:
+            self.metrics.anchored += 1
+        if not self._follower.trusted:
+            return RETRY
+        sealed = await self._guarded("seal", self._sealer.run_once)
+        if sealed is None:
+            return RETRY
+        if sealed:
+            self.metrics.sealed += 1
+            self._send.set()
+        return POLL
+
+    async def capture_once(self) -> float:
+        """Capture what waits; seconds until the next round."""
+        captured = await self._guarded("capture", self._capturer.run_once)
+        if captured is None:
+            return RETRY
+        if captured:
+            self.metrics.captured += 1
+            return 0.0
+        return POLL
+
+    async def _guarded(self, step: str, run: Callable[[], Awaitable[bool]]) -> bool | None:
+        """Run a step; None when it failed, which is then shown until it succeeds."""
+        try:
+            result = await run()
+        except CaseledgerError as error:
+            await self._note(step, error)
+            return None
+        except (*TRANSIENT, asyncpg.PostgresError) as error:
+            await self._note(step, unavailable(error))
+            return None
+        if step in self.metrics.trouble or step not in self._clean:
+            try:
+                await clear_trouble(self._pool, self._log.log_no, step)
+            except (*TRANSIENT, asyncpg.PostgresError):
+                return result
+            self.metrics.trouble.pop(step, None)
+            self._clean.add(step)
+        return result
+
+    async def _note(self, step: str, error: CaseledgerError) -> None:
+        if self.metrics.trouble.get(step) != error.code:
+            log.warning("%s: %s: %s", step, error.code, error.detail)
+        self.metrics.trouble[step] = error.code
+        with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
+            await note_trouble(self._pool, self._log.log_no, step, error, self._clock())
+
+    async def _sending(self, stop: asyncio.Event, outbox: OutboxWorker) -> None:
+        """The outbox's rounds; a sealed batch does not wait for the next one."""
+        while not stop.is_set():
+            self._send.clear()
+            busy = await self._guarded("send", outbox.run_once)
+            wait = RETRY if busy is None else POLL if busy else IDLE
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._send.wait(), wait)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    if seconds <= 0:
+        await asyncio.sleep(0)
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
