@@ -339,7 +339,7 @@ class CometNetwork:
             time.sleep(0.1)
 
     def join(self, number: int, *, wait: float = 60.0, progress: Progress | None = None) -> float:
-        """A reserve node starts, catches up and bonds with its own key. Seconds until it is in the set."""
+        """A reserve node starts, catches up and bonds with its own key. Seconds until it signs blocks."""
         begun = time.monotonic()
         with processes.exclusive(self.home / ".net.lock"):
             self._reload()
@@ -372,7 +372,8 @@ class CometNetwork:
                 self.submit(node, ["staking", "delegate", self._operator(node), f"{gen.BOND}{gen.DENOM}"])
             else:
                 self.submit(node, ["staking", "create-validator", str(request)])
-        self._until(lambda: self._power(node) > 0, wait, f"{node.name} did not enter the validator set")
+        # A change takes effect two blocks later; it is done when a commit carries the new signature.
+        self._until(lambda: self.signed_by(number, 1), wait, f"{node.name} did not enter the validator set")
         return time.monotonic() - begun
 
     def leave(self, number: int, *, wait: float = 60.0) -> float:
@@ -429,9 +430,9 @@ class CometNetwork:
             height += 1
         raise NetworkToolFailed("the transaction is in no block")
 
-    def cli(self, arguments: Sequence[str]) -> str:
+    def cli(self, arguments: Sequence[str], *, answers: str = "") -> str:
         """Run the node program; its output. NetworkToolFailed with the last line of its complaint."""
-        return run(node_binary(self.home), arguments, self.home)
+        return run(node_binary(self.home), arguments, self.home, answers=answers)
 
     def status(self) -> NetworkStatus:
         """Ask every node; never raises because a node is down. Also keeps the logs short."""
@@ -601,7 +602,8 @@ class CometNetwork:
         return post(node.ports.evm, "eth_blockNumber", []) is not None
 
     def _power(self, node: Node) -> int:
-        return self.validators().get(node.consensus_address, 0)
+        """Voting power in the header of the last block."""
+        return self.validators(self.height()).get(node.consensus_address, 0)
 
     def _operator(self, node: Node) -> str:
         return self.cli(

@@ -18,12 +18,15 @@ from chain.networks.state import ARCHIVE, ARCHIVE_STATES_KEPT, STATES_KEPT, Json
 from chain.networks.tomledit import Settings
 
 
-def run(binary: NodeBinary, arguments: Sequence[str], home: Path, timeout: float = 60.0) -> str:
+def run(
+    binary: NodeBinary, arguments: Sequence[str], home: Path, *, answers: str = "", timeout: float = 60.0
+) -> str:
+    """Run the node program with `answers` to what it asks; its output. Raises NetworkToolFailed."""
     try:
         done = subprocess.run(  # noqa: S603 - the wheel's program, arguments as a list
             [str(binary.path), *arguments],
             env=binary.environment(home),
-            stdin=subprocess.DEVNULL,
+            input=answers,
             capture_output=True,
             text=True,
             timeout=timeout,
