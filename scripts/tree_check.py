@@ -22,9 +22,9 @@ MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:work|root|home/\w+|Users/\w+|tmp/\w+)
 URL = re.compile(r"\bhttps?://([^\s/\"'`<>):,\]}]+)")
 EMAIL = re.compile(r"\b[\w.+-]+@([\w-]+(?:\.[\w-]+)+)\b")
 PRIVATE_KEY = re.compile(r"BEGIN (?:[A-Z]+ )*PRIVATE KEY")
-# Hosts that a text may name: this machine, reserved names (RFC 2606), and the standards that we follow.
+# Hosts that a text may name: this machine, names without a dot, reserved names (RFC 2606), standards.
 HOSTS = re.compile(
-    r"^(?:localhost|127\.0\.0\.1|\[::1\]?|0\.0\.0\.0|host|\{.*|\$.*"
+    r"^(?:localhost|127\.0\.0\.1|\[|0\.0\.0\.0|[\w-]+|\{.*|\$.*"
     r"|(?:[\w-]+\.)*(?:example|test|invalid|localhost)|(?:[\w-]+\.)*example\.(?:com|org|net|cn)"
     r"|(?:www\.)?(?:apache|rfc-editor|ietf|w3|json-schema|c2sp)\.org|[\w.]*ethereum\.org|json-schema\.org)$"
 )
@@ -42,6 +42,21 @@ def tracked() -> list[Path]:
     )
 
 
+def in_text(line: str) -> list[str]:
+    """Findings in one line of text."""
+    findings = ["path of one machine"] if MACHINE_PATH.search(line) else []
+    findings += ["private key"] if PRIVATE_KEY.search(line) else []
+    findings += [
+        f"host {host} is not among those that we name" for host in URL.findall(line) if not HOSTS.match(host)
+    ]
+    findings += [f"an address at {host}" for host in EMAIL.findall(line) if not HOSTS.match(host)]
+    return findings
+
+
+def copyleft(licence: str) -> bool:
+    return bool(COPYLEFT.search(licence.replace("LGPL", "").replace("GNU Lesser General Public", "")))
+
+
 def in_files() -> list[str]:
     findings: list[str] = []
     for path in tracked():
@@ -57,20 +72,7 @@ def in_files() -> list[str]:
                 findings.append(f"{name}: names where a package was fetched from")
             continue
         for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
-            if MACHINE_PATH.search(line):
-                findings.append(f"{name}:{number}: path of one machine")
-            if PRIVATE_KEY.search(line):
-                findings.append(f"{name}:{number}: private key")
-            findings += [
-                f"{name}:{number}: host {host} is not among those that we name"
-                for host in URL.findall(line)
-                if not HOSTS.match(host)
-            ]
-            findings += [
-                f"{name}:{number}: an address at {host}"
-                for host in EMAIL.findall(line)
-                if not HOSTS.match(host)
-            ]
+            findings += [f"{name}:{number}: {finding}" for finding in in_text(line)]
     return findings
 
 
@@ -109,7 +111,7 @@ def in_dependencies() -> list[str]:
             ]
             + [value for value in meta.get_all("Classifier") or [] if value.startswith("License ::")]
         )
-        if COPYLEFT.search(licence.replace("LGPL", "").replace("GNU Lesser General Public", "")):
+        if copyleft(licence):
             findings.append(f"{meta['Name']}: licence {licence.strip()}")
     return findings
 
