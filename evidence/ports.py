@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.keyslot import KeySlot
@@ -16,6 +17,16 @@ class OrganisationPort(Protocol):
     @property
     def suspended_until(self) -> int:
         """Seconds UTC; writing is refused before it. 0 while not suspended."""
+
+
+@dataclass(frozen=True)
+class OrganisationState:
+    """A plain `OrganisationPort`."""
+
+    index: int
+    roles: int
+    active: bool
+    suspended_until: int = 0
 
 
 class RegistryPort(Protocol):
