@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -75,7 +75,9 @@ class Consortium:
     trust_keys: tuple[TrustKeyEntry, ...]
     logs: tuple[LogEntry, ...]
     controllers: Mapping[str, int]
-    """Who controls a validator (its name on the chain, its number or its address) → interest group."""
+    """Who may control validators → interest group."""
+    validator_keys: Mapping[bytes, str] = field(default_factory=dict)
+    """Validator key (32 bytes Ed25519, or 20-byte address) → controller; none for a local network."""
 
     def rules(self) -> Rules:
         """What the constructors take."""
@@ -122,6 +124,15 @@ _DEVELOPMENT = (
     _Sketch("bank-a", "甲银行", "bank A", Role.BANK, 2, False),
     _Sketch("bank-b", "乙银行", "bank B", Role.BANK, 2, False),
 )
+# Who runs the further validators of a larger local network.
+_FURTHER_CONTROLLERS = {
+    "insurance-association": 5,
+    "securities-association": 6,
+    "notary-chamber": 7,
+    "enforcement-bureau": 3,
+    "consumer-council": 8,
+    "university": 9,
+}
 DEVELOPMENT_ORIGIN = "caseledger.localhost/evidence"
 _KEY_PURPOSES = (Purpose.ACT, Purpose.ANCHOR, Purpose.AUTH)
 
@@ -156,7 +167,7 @@ def development(keys: KeyStore, *, delay: int = 1, rotation_delay: int = 1) -> C
         if s.trust_role is not None
     )
     log = LogEntry(DEVELOPMENT_ORIGIN, 1, keys.ensure("log-centre", "ed25519", "log", 1))
-    groups = {sketch.slug: sketch.group for sketch in _DEVELOPMENT if sketch.vote}
+    groups = {sketch.slug: sketch.group for sketch in _DEVELOPMENT if sketch.vote} | _FURTHER_CONTROLLERS
     return Consortium(
         "开发联盟",
         "Development consortium",
@@ -223,6 +234,10 @@ class _Table:
             raise ConsortiumInvalid(f"{self._where}.{name}: out of range", field=f"{self._where}.{name}")
         return value
 
+    def texts(self, name: str) -> list[str]:
+        items = self.take(name, list, [])
+        return [str(item) for item in items] if isinstance(items, list) else []
+
     def tables(self, name: str) -> list[_Table]:
         items = self.take(name, list, [])
         if not isinstance(items, list):
@@ -246,8 +261,12 @@ def _consortium(table: _Table) -> Consortium:
     trust_keys = tuple(_trust_key(item) for item in table.tables("trust_key"))
     logs = tuple(_log(item, {m.slug: i for i, m in enumerate(members, 1)}) for item in table.tables("log"))
     controllers: dict[str, int] = {}
+    validator_keys: dict[bytes, str] = {}
     for item in table.tables("validator"):
-        controllers[item.text("controller")] = item.number("interest_group")
+        controller = item.text("controller")
+        controllers[controller] = item.number("interest_group")
+        for key in item.texts("public_keys"):
+            validator_keys[_validator_key(key)] = controller
         item.done()
     table.done()
     if len({member.slug for member in members}) != len(members):
@@ -260,8 +279,15 @@ def _consortium(table: _Table) -> Consortium:
         raise ConsortiumInvalid(f"threshold {threshold} of {votes} votes is no majority", field="threshold")
     return Consortium(
         name_zh, name_en, threshold, delay, rotation_delay, members, trust_threshold, trust_keys, logs,
-        controllers,
+        controllers, validator_keys,
     )  # fmt: skip
+
+
+def _validator_key(text: str) -> bytes:
+    """Ed25519 key in 64 hex digits, or an address in 40."""
+    if len(text.removeprefix("0x")) == 40:
+        return parse_address(text, "validator.public_keys")
+    return parse_hex32(text, "validator.public_keys")
 
 
 def _member(table: _Table) -> Member:
@@ -378,4 +404,7 @@ def render(consortium: Consortium) -> str:
         ]
     for controller, group in consortium.controllers.items():
         lines += ["", "[[validator]]", f"controller = {_quoted(controller)}", f"interest_group = {group}"]
+        keys = [key.hex() for key, holder in consortium.validator_keys.items() if holder == controller]
+        if keys:
+            lines.append(f"public_keys = [{', '.join(map(_quoted, keys))}]")
     return "\n".join(lines) + "\n"

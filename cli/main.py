@@ -31,6 +31,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "密钥文件：新建、列出",
         "key files: new, list",
     ),
+    "deploy": (
+        "cli.deploy",
+        "部署合约，或核对已部署的合约",
+        "deploy the contracts, or check those that are there",
+    ),
+    "act": (
+        "cli.act",
+        "机构自己的行为：密钥轮换、治理；经自有节点发送",
+        "an organisation's own acts: key rotation, governance; sent through its own node",
+    ),
     "conformance": (
         "cli.conformance",
         "逐行核验标准输入的 JSON 测试向量，逐行给出结论",

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from cli.trust_build import add_verb as add_build
+from cli.trust_build import run as run_build
 from cli.verify import BadArgument, CannotRead, held_trust, printable, read_bounded
 from protocol.errors import CaseledgerError
 from protocol.i18n import Language, Text, language
@@ -35,6 +37,10 @@ _TEXTS = {
     "out": Text("写到此处（默认原文件）", "write here (the file itself by default)"),
     "draft": Text("JSON 草稿（同 trust show --json）", "JSON draft, as `trust show --json` prints it"),
     "made": Text("新信任文件的路径", "path of the new trust file"),
+    "build": Text(
+        "由链上状态与联盟配置制作（或制作后继）",
+        "make one from the chain and the consortium file, or a successor",
+    ),
     "home": Text("数据目录", "home folder"),
     "lang": Text("语言：zh 或 en", "language: zh or en"),
 }
@@ -78,12 +84,15 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     new = verb("new")
     new.add_argument("draft", type=Path, metavar="DRAFT", help=words("draft"))
     new.add_argument("file", type=Path, metavar="OUT", help=words("made"))
+    add_build(verb)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one verb; 0, or an error."""
     lang = language(getattr(args, "lang", None))
     verbs = {"show": _show, "fingerprint": _fingerprint, "accept": _accept, "sign": _sign, "new": _new}
+    if args.verb == "build":
+        return run_build(args, lang)
     return verbs[args.verb](args, lang)
 
 

@@ -1,0 +1,132 @@
+"""Acts that contracts check, as transactions; anybody may carry them (chain-state.md §2).
+
+An act's signature decides; the sender only pays. So the same act can go through any member's gateway or, with
+`caseledger act`, through the organisation's own node.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, interface
+from chain.deployment import Deployment
+from chain.errors import ChainError
+from chain.evm import Evm
+from chain.outbox import Outbox
+from chain.transactions import Call
+from protocol import acts
+from protocol.acts import Act, Domain, Signer, parse_type
+from protocol.hashing import sha256
+from storage.db import Pool
+
+TARGETS: Mapping[type[Act], tuple[str, str]] = {
+    acts.Anchor: (EVIDENCE_LOG, "anchor"),
+    acts.AnnounceKey: (REGISTRY, "announceKey"),
+    acts.AcceptKey: (REGISTRY, "acceptKey"),
+    acts.CancelKey: (REGISTRY, "cancelKey"),
+    acts.RevokeKey: (REGISTRY, "revokeKey"),
+    acts.SetHpkeKey: (REGISTRY, "setHpkeKey"),
+    acts.Suspend: (REGISTRY, "suspend"),
+    acts.Object: (GOVERNANCE, "objectTo"),
+}
+
+
+class ActNotOnChain(ChainError):
+    """No contract takes this act as a transaction of its own."""
+
+    http_status = 422
+    title = "not an act of a contract"
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """An act in the outbox: row and business key."""
+
+    id: int
+    business_key: str
+
+
+def domain_of(kind: type[Act], deployment: Deployment) -> Domain:
+    """The EIP-712 domain in which an act counts. Submissions and logins name the EvidenceLog."""
+    if kind is acts.Approve:
+        return deployment.governance_domain
+    contract = TARGETS[kind][0] if kind in TARGETS else EVIDENCE_LOG
+    return Domain(deployment.chain_id, deployment.contracts[contract].address)
+
+
+def sign(act: Act, deployment: Deployment, signer: Signer) -> bytes:
+    """65 bytes over the act in its own domain."""
+    return signer.sign_digest(act.digest(domain_of(type(act), deployment)))
+
+
+def call_for(act: Act, signature: bytes, deployment: Deployment, *, proof: Sequence[bytes] = ()) -> Call:
+    """The transaction that carries a signed act. `proof` is for an anchor alone. Raises ActNotOnChain."""
+    if type(act) not in TARGETS:
+        raise ActNotOnChain(f"{type(act).__name__} is not sent to a contract by itself", field="act")
+    contract, function = TARGETS[type(act)]
+    values: list[Any] = [dataclasses.astuple(act)]
+    if isinstance(act, acts.Anchor):
+        values.append(tuple(proof))
+    data = interface(contract).function(function).encode(*values, signature)
+    return Call(deployment.contracts[contract].address, data)
+
+
+def business_key(act: Act, signature: bytes, deployment: Deployment) -> str:
+    """Names a relay once: the same signed act again is the same business."""
+    digest = act.digest(domain_of(type(act), deployment))
+    return f"act:{parse_type(act.TYPE).name}:{sha256(digest + signature).hex()}"
+
+
+async def relay(
+    database: Pool,
+    evm: Evm,
+    outbox: Outbox,
+    lane: str,
+    deployment: Deployment,
+    act: Act,
+    signature: bytes,
+    *,
+    proof: Sequence[bytes] = (),
+) -> Relayed:
+    """Simulate, then take a nonce and enqueue; the same act again gives the same row.
+
+    Raises the contract's own error when it refuses the act now; then nothing is written.
+    """
+    name = business_key(act, signature, deployment)
+    async with database.acquire() as conn:
+        known = await outbox.outcome(conn, name)
+    if known is not None:
+        return Relayed(known.id, name)
+    call = call_for(act, signature, deployment, proof=proof)
+    if call.recipient is None:
+        raise ActNotOnChain("no recipient", field="act")
+    gas = await outbox.prepare(evm, lane, call.recipient, call.data)
+    async with database.acquire() as conn, conn.transaction():
+        row = await outbox.enqueue(conn, lane, call.recipient, call.data, gas, name)
+    return Relayed(row, name)
+
+
+async def next_nonce(evm: Evm, deployment: Deployment, organisation: int) -> int:
+    """The act counter that an organisation's next act must name."""
+    function = interface(REGISTRY).function("nonceOf")
+    answer = await evm.call(bytes(20), Call(deployment.registry.address, function.encode(organisation)))
+    return int(function.decode(answer)[0])
+
+
+def document(act: Act, signature: bytes, *, proof: Sequence[bytes] = ()) -> dict[str, Any]:
+    """The JSON form that gateways take at `/v1/acts` and `caseledger act send` reads; hex without prefix."""
+    act_type = parse_type(act.TYPE)
+    request: dict[str, Any] = {}
+    for (kind, name), own in zip(act_type.members, dataclasses.fields(act), strict=True):
+        value = getattr(act, own.name)
+        if kind == "address":
+            request[name] = "0x" + value.hex()
+        else:
+            request[name] = value.hex() if isinstance(value, bytes) else int(value)
+    out: dict[str, Any] = {"act": act_type.name, "request": request, "signature": signature.hex()}
+    if isinstance(act, acts.Anchor):
+        out["proof"] = [node.hex() for node in proof]
+    return out
