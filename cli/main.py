@@ -41,6 +41,26 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "机构自己的行为：密钥轮换、治理；经自有节点发送",
         "an organisation's own acts: key rotation, governance; sent through its own node",
     ),
+    "up": (
+        "cli.up",
+        "启动本地账本：数据库、链、合约、日志、网关",
+        "start a local ledger: database, chain, contracts, log, gateway",
+    ),
+    "down": ("cli.down", "停止本地账本，数据保留", "stop the local ledger; data is kept"),
+    "status": ("cli.status", "本地账本现况", "what runs of the local ledger"),
+    "reset": ("cli.reset", "停止并删除本地账本（先询问）", "stop and delete the local ledger; asks first"),
+    "demo": (
+        "cli.demo",
+        "一页看懂：存证、断网核验、篡改被指出",
+        "the story in a page: anchor, verify without a network, tampering is named",
+    ),
+    "evidence": (
+        "cli.evidence",
+        "存证：登记、提交、收据、查找",
+        "evidence: add, list, show, receipt, wait, find, open",
+    ),
+    "gateway": ("cli.gateway", "运行网关（HTTP 服务）", "run the gateway, the HTTP service"),
+    "worker": ("cli.worker", "运行后台任务：封存、锚定、取证明", "run the worker: seal, anchor, capture"),
     "conformance": (
         "cli.conformance",
         "逐行核验标准输入的 JSON 测试向量，逐行给出结论",

@@ -26,6 +26,7 @@ from agent.keys import (
     KeyLabel,
     Secp256k1Key,
     key_path,
+    load_ed25519,
     load_key,
     load_secp256k1,
     new_key,
@@ -34,6 +35,7 @@ from agent.keys import (
 from chain import consortium as consortiums
 from chain import deploy as deploying
 from chain import deployment as deployments
+from chain import trustfile
 from chain.bindings import REGISTRY, interface
 from chain.consortium import Consortium, LogEntry
 from chain.deployment import Deployment
@@ -48,6 +50,8 @@ from chain.networks.processes import Handle
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from chain.transactions import Call
+from cli.trust_build import local_validators
+from cli.trust_build import write as write_trust
 from protocol.acts import SetHpkeKey
 from protocol.errors import CaseledgerError
 from protocol.expect import UINT40_MAX
@@ -55,6 +59,8 @@ from protocol.i18n import Language, Text
 from protocol.identifiers import log_id
 from protocol.keyslot import log_slot_position
 from storage.cluster import Cluster
+from verifier.succession import accept_first, accept_next
+from verifier.trust import TrustFile
 
 CONFIGURATION = "caseledger.toml"
 GATEWAY, WORKER = "gateway", "worker"
@@ -62,6 +68,8 @@ SERVICES = (GATEWAY, WORKER)
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 APPROVAL_SECONDS = 3600
+VALIDITY = 365 * 24 * 3600
+"""Seconds that a trust file made here is valid."""
 AGENT_MEMBER = "bank-a"
 """Whose agent the home speaks for by default."""
 SERVICE_NICENESS = 2
@@ -202,8 +210,6 @@ class Stack:
             with self._say.step("consortium"):
                 consortium = self.consortium()
             asyncio.run(self._chain(cluster, network, consortium))
-            with self._say.step("trust"):
-                self._trust(network, consortium)
             port = self._configure()
             if services:
                 with self._say.step("worker"):
@@ -256,6 +262,8 @@ class Stack:
                 await self._publish_hpke(evm, deployer, deployment, consortium, engine.min_gas_price)
                 own = consortium.logs[0]
                 await self._register(cluster, deployment, own)
+            with self._say.step("trust"):
+                await self._trust(pool, deployment, consortium)
 
     async def _deploy(
         self, evm: Evm, deployer: RelayerKey, network: CometNetwork, consortium: Consortium, gas_price: int
@@ -358,8 +366,28 @@ class Stack:
         finally:
             await conn.close()
 
-    def _trust(self, network: CometNetwork, consortium: Consortium) -> None:
-        raise NotImplementedError
+    async def _trust(self, pool: RpcPool, deployment: Deployment, consortium: Consortium) -> None:
+        """Drafts the trust file from the chain, signs it with the home's trust keys, accepts it.
+
+        One machine plays every part here; in a consortium court and regulator sign on their own machines and
+        each verifier accepts the file by a fingerprint that came another way.
+        """
+        held = None
+        if self.trust_path.exists():
+            held = TrustFile.parse(self.trust_path.read_bytes())
+        names = trustfile.named_validators(consortium, local_validators(self.home))
+        made = await trustfile.draft(
+            pool, deployment, consortium, named=names, now=int(time.time()), held=held, valid_for=VALIDITY
+        )
+        if held is not None and not trustfile.changed(held, made):
+            return
+        made = trustfile.sign(made, map(load_ed25519, sorted(self.keys.glob("trust-*.json"))))
+        if held is None:
+            accept_first(made, made.fingerprint)
+        else:
+            accept_next(held, made)
+        write_trust(self.trust_path, made)
+        write_trust(self.accepted_path, made)
 
     def _configure(self) -> int:
         """Writes the settings file once; a taken port is replaced in it. Returns the gateway's port."""

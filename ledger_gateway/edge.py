@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger_gateway import logs
@@ -24,8 +25,10 @@ from ledger_gateway.problems import (
     MethodNotAllowed,
     NotFound,
     Problem,
+    UnsupportedMediaType,
 )
-from protocol.errors import CaseledgerError
+from protocol.errors import CaseledgerError, MalformedInput
+from protocol.expect import json_value
 
 REQUEST_ID = re.compile(rb"^[A-Za-z0-9_-]{8,64}$")
 UNMATCHED = "unmatched"
@@ -71,6 +74,22 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) 
                 message = await receive()
     except TimeoutError:
         raise InvalidRequest("the body took too long to arrive", field="body") from None
+
+
+async def json_body(request: Request, limit: int, seconds: float) -> dict[str, Any]:
+    """A JSON object. A member named twice, NaN or deep nesting is refused, not interpreted.
+
+    Raises:
+        BodyTooLarge, UnsupportedMediaType, MalformedInput
+    """
+    kind = (header(request.scope, b"content-type") or b"").split(b";", 1)[0].strip().lower()
+    if kind != b"application/json":
+        raise UnsupportedMediaType("application/json is expected", field="content-type")
+    data = await read_body(request.scope, request.receive, limit, seconds)
+    value = json_value(data, "body", max_bytes=limit)
+    if not isinstance(value, dict):
+        raise MalformedInput("a JSON object is expected", field="body")
+    return value
 
 
 def new_request_id() -> str:

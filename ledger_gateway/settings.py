@@ -69,12 +69,14 @@ class Settings(BaseSettings):
     log_origin: str = "caseledger.localhost/evidence"
     log_key: str = "log"
     anchor_key: str = "anchor"
-    relayer_keys: tuple[str, ...] = ("relayer",)
+    relayer_keys: tuple[str, ...] = ("relayer-1", "relayer-2")
+    """Senders that pay for gas: the first for anchors, the others for relayed acts."""
     database_dsn_file: Path | None = None
     """File that holds the DSN; none means the embedded cluster of the home."""
     deployment_file: Path | None = None
     rpc_urls: tuple[str, ...] = ()
     """Overrides the deployment's node addresses."""
+    comet_urls: tuple[str, ...] = ()
     blob_folder: Path | None = None
 
     max_submission_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
@@ -89,8 +91,7 @@ class Settings(BaseSettings):
     max_bulk_receipts: int = Field(default=1000, ge=1, le=10_000)
     pool_size: int = Field(default=8, ge=2, le=100)
     drain_seconds: float = Field(default=20.0, gt=0)
-    seal_interval: float = Field(default=0.2, gt=0)
-    promise_seconds: int = Field(default=3600, ge=60)
+    promise_seconds: int = Field(default=24 * 3600, ge=1)
     """How long after acceptance a leaf may take to be in the log."""
     stale_head_seconds: float = Field(default=30.0, gt=0)
     log_level: str = "info"

@@ -119,13 +119,18 @@ def _no_constant(name: str) -> object:
 
 def json_object(data: bytes | str, field: str, keys: Iterable[str], *, max_bytes: int) -> dict[str, object]:
     """A JSON object with exactly the given members; a member named twice is refused."""
+    return json_members(json_value(data, field, max_bytes=max_bytes), field, keys)
+
+
+def json_value(data: bytes | str, field: str, *, max_bytes: int) -> object:
+    """Any JSON value; a member named twice, NaN and Infinity are refused."""
     if len(data) > max_bytes:
         raise LimitExceeded(f"{field}: {len(data)} bytes, at most {max_bytes} allowed", field=field)
     try:
-        value = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value: object = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise MalformedInput(f"{field}: not JSON", field=field) from None
-    return json_members(value, field, keys)
+    return value
 
 
 def json_members(value: object, field: str, keys: Iterable[str]) -> dict[str, object]:

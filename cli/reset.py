@@ -1,0 +1,22 @@
+"""`caseledger reset`: stop and delete, after asking."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cli import local
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
+    """Register the subcommand."""
+    parser = local.add_parser("reset", subparsers, help_text)
+    parser.add_argument("--yes", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    return local.reset(args)

@@ -1,0 +1,22 @@
+"""`caseledger up`: start database, chain, contracts, log, gateway, worker."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cli import local
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
+    """Register the subcommand."""
+    parser = local.add_parser("up", subparsers, help_text)
+    parser.add_argument("--validators", type=int, metavar="N", help="1 – 7")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    return local.up(args)

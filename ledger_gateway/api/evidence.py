@@ -1,0 +1,85 @@
+"""`/v1/evidence`, `/v1/receipts`: what the caller may know of entries, and receipts."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from ledger_gateway.api import deps
+from ledger_gateway.api.schemas import (
+    FindRequest,
+    Found,
+    Page,
+    ReceiptResults,
+    ReceiptsRequest,
+    problems,
+)
+from ledger_gateway.problems import http_status
+from protocol.errors import CaseledgerError
+
+router = APIRouter(prefix="/v1", tags=["evidence"])
+CBOR = "application/cbor"
+READ_ERRORS = problems(401, 403, 422, 429, 503)
+EVIDENCE_ERRORS = problems(401, 403, 404, 422, 429, 503)
+
+
+@router.get("/evidence", summary="Entries of the caller", response_model=Page, responses=READ_ERRORS)
+async def list_evidence(
+    gateway: deps.GatewayDep,
+    viewer: deps.ViewerDep,
+    case: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="case commitment")] = None,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """Newest first. A case is named by its commitment; `next` continues, null at the end."""
+    commitment = None if case is None else bytes.fromhex(case)
+    page = await gateway.service.list(viewer, case=commitment, cursor=cursor, limit=limit)
+    return {"items": [item.as_json() for item in page.items], "next": page.next}
+
+
+@router.post("/evidence/find", summary="Entries over a document", response_model=Found, responses=READ_ERRORS)
+async def find(request: FindRequest, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> dict[str, Any]:
+    """Within what the caller may know; a hit elsewhere looks like a miss."""
+    items = await gateway.service.find_by_digest(bytes.fromhex(request.contentSha256), viewer)
+    return {"items": [item.as_json() for item in items]}
+
+
+@router.get("/evidence/{evidence_id}", summary="One entry", responses=EVIDENCE_ERRORS)
+async def show(evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> dict[str, Any]:
+    """State, place in the log, batch, anchor, links."""
+    item = await gateway.service.show(deps.evidence_id_of(evidence_id), viewer)
+    return item.as_json()
+
+
+@router.get(
+    "/evidence/{evidence_id}/receipt",
+    summary="The receipt, once anchored",
+    responses={200: {"content": {CBOR: {}}}, **problems(401, 403, 404, 409, 422, 429, 503)},
+)
+async def receipt(evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> Response:
+    """Deterministic CBOR, docs/spec/receipt.md; the same bytes every time. 409 while it is not ready."""
+    data = await gateway.service.receipt(deps.evidence_id_of(evidence_id), viewer)
+    return Response(data, media_type=CBOR, headers={"etag": f'"{evidence_id}"'})
+
+
+@router.post("/receipts", summary="Many receipts", response_model=ReceiptResults, responses=READ_ERRORS)
+async def receipts(
+    request: ReceiptsRequest, gateway: deps.GatewayDep, viewer: deps.ViewerDep
+) -> dict[str, Any]:
+    """One result for each id, in order: `receipt` (base64), or `state` while pending, or `error`."""
+    ids = [bytes.fromhex(identifier) for identifier in request.ids]
+    results = await gateway.service.receipts(ids, viewer)
+    return {"results": [_result(name, result) for name, result in zip(request.ids, results, strict=True)]}
+
+
+def _result(identifier: str, result: bytes | CaseledgerError) -> dict[str, Any]:
+    if isinstance(result, bytes):
+        return {"id": identifier, "receipt": base64.b64encode(result).decode()}
+    pending = result.code == "ReceiptNotReady"
+    return {
+        "id": identifier,
+        "state": "PENDING" if pending else None,
+        "error": {"status": http_status(result), **result.as_dict()},
+    }

@@ -1,0 +1,174 @@
+"""Composition: opens what a process needs, once, and closes it in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain import deployment as deployments
+from chain.deployment import Deployment
+from chain.engines import profile
+from chain.evm import Evm
+from chain.outbox import Outbox
+from chain.outbox import Settings as OutboxSettings
+from chain.registry_view import RegistryView
+from chain.rpc import RpcPool
+from chain.signer import RelayerKey, load_relayer
+from evidence.errors import OrganisationUnknown
+from evidence.logs import LogContext, load_log
+from evidence.ports import OrganisationState
+from evidence.vault import Vault
+from ledger_gateway import logs
+from ledger_gateway.settings import Settings
+from protocol.errors import CaseledgerError
+from protocol.identifiers import log_id
+from protocol.keyslot import KeySlot
+from storage.cluster import Cluster
+from storage.db import Pool, connect_pool
+
+VAULT_NAME = "vault.json"
+
+
+class RegistryPort:
+    """The registry's snapshot as evidence asks for it."""
+
+    def __init__(self, view: RegistryView) -> None:
+        self._view = view
+
+    def key(self, address: bytes) -> KeySlot | None:
+        return self._view.key(address)
+
+    def organisation(self, index: int) -> OrganisationState | None:
+        found = self._view.organisation(index)
+        if found is None:
+            return None
+        return OrganisationState(found.index, found.roles, found.active, found.suspended_until)
+
+    def roles(self, index: int) -> int:
+        """Role bits of an active organisation.
+
+        Raises:
+            OrganisationUnknown
+        """
+        found = self._view.organisation(index)
+        if found is None or not found.active:
+            raise OrganisationUnknown(f"organisation {index} is not an active member", field="organisation")
+        return found.roles
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How this process reaches the chain."""
+
+    deployment: Deployment
+    rpc: RpcPool
+    evm: Evm
+    outbox: Outbox
+    registry: RegistryView
+
+
+@dataclass(frozen=True)
+class Base:
+    """What gateway and worker have in common."""
+
+    settings: Settings
+    pool: Pool
+    chain: Chain
+    log: LogContext
+    vault: Vault
+
+
+def system_clock() -> int:
+    """Seconds UTC."""
+    return int(time.time())
+
+
+def dsn(settings: Settings, role: str) -> str:
+    """The database of the settings: a DSN file, or the embedded cluster of the home."""
+    if settings.database_dsn_file is not None:
+        return settings.database_dsn_file.read_text(encoding="utf-8").strip()
+    return Cluster(settings.home).dsn(role)
+
+
+def load_deployment(settings: Settings) -> Deployment:
+    """The deployment, through the settings' own nodes where they name some."""
+    deployment = deployments.load(settings.deployment)
+    return deployment.with_urls(settings.rpc_urls, settings.comet_urls)
+
+
+def lanes_of(settings: Settings, names: tuple[str, ...]) -> Mapping[str, RelayerKey]:
+    """Sender lanes by name; a key file is `<name>.key` or `<name>.json`."""
+    found: dict[str, RelayerKey] = {}
+    for name in names:
+        plain = settings.keys_folder / f"{name}.key"
+        found[name] = load_relayer(plain if plain.exists() else settings.keys_folder / f"{name}.json")
+    return found
+
+
+@asynccontextmanager
+async def open_base(settings: Settings, *, role: str, application: str) -> AsyncIterator[Base]:
+    """Database, nodes, registry, log. Comes up without the chain when the index in SQL is there.
+
+    Raises:
+        DatabaseUnavailable, DeploymentMissing, LogUnknown, RegistryUnknown, and errors of key files
+    """
+    deployment = load_deployment(settings)
+    engine = profile(deployment.engine)
+    async with AsyncExitStack() as stack:
+        embedded = settings.database_dsn_file is None
+        pool = await connect_pool(
+            dsn(settings, role),
+            min_size=2,
+            max_size=settings.pool_size,
+            application=application,
+            role=None if embedded else role,
+        )
+        stack.push_async_callback(pool.close)
+        rpc = await stack.enter_async_context(
+            RpcPool(
+                deployment.rpc,
+                engine,
+                chain_id=deployment.chain_id,
+                comet_urls=deployment.comet,
+                comet_chain_id=deployment.network_id,
+            )
+        )
+        evm = Evm(rpc)
+        outbox = Outbox(
+            OutboxSettings(
+                chain_id=deployment.chain_id,
+                gas_price=engine.min_gas_price,
+                depth=engine.depth,
+                revert_costs_limit=engine.revert_gas == "limit",
+            ),
+            lanes_of(settings, settings.relayer_keys),
+        )
+        registry = RegistryView(rpc, deployment, pool)
+        await registry.start()
+        log = await load_log(pool, log_id(settings.log_origin))
+        vault = Vault.open(settings.keys_folder / VAULT_NAME, create=True)
+        yield Base(settings, pool, Chain(deployment, rpc, evm, outbox, registry), log, vault)
+
+
+async def register_lanes(base: Base, stop: asyncio.Event) -> None:
+    """Makes the rows of this process's lanes; waits for a node if one of them is new."""
+    log = logs.get("outbox")
+    while not stop.is_set():
+        try:
+            async with base.pool.acquire() as conn:
+                await base.chain.outbox.register(conn, base.chain.evm)
+            return
+        except (CaseledgerError, OSError) as error:
+            log.warning("lanes", code=getattr(error, "code", type(error).__name__))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 2.0)
+
+
+def key_file(settings: Settings, name: str) -> Path:
+    """Path of a key file by name."""
+    return settings.keys_folder / f"{name}.json"

@@ -1,0 +1,128 @@
+"""The worker process: seals, anchors, captures proofs, sends transactions, follows events, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.keys import load_secp256k1
+from chain.capture import CapturedBatch
+from chain.cursor import EventCursor
+from chain.deployment import Deployment
+from chain.outbox import Worker as OutboxWorker
+from chain.rpc import RpcPool
+from evidence.anchoring import Follower
+from evidence.capturing import Capturer, ChainProofs
+from evidence.contract import EvidenceLogContract
+from evidence.sealer import Sealer
+from evidence.sending import OutboxSender
+from evidence.worker import LogWorker
+from ledger_gateway import logs
+from ledger_gateway.context import Base, key_file, open_base, register_lanes, system_clock
+from ledger_gateway.settings import Settings
+from protocol.errors import CaseledgerError
+from verifier.trust import MAX_TRUST, TrustFile
+from verifier.trust_payload import TrustedChain
+
+TRUST_FILE = Path("trust/accepted.cltrust")
+
+
+class TrustedProofs:
+    """Chain proofs under the validators of the accepted trust file, read again when the file changes.
+
+    Without a trust file the nodes' own validators count, and the proof is marked so.
+    """
+
+    def __init__(self, rpc: RpcPool, deployment: Deployment, path: Path) -> None:
+        self._rpc = rpc
+        self._deployment = deployment
+        self._path = path
+        self._read_at: int | None = None
+        self._chain: TrustedChain | None = None
+
+    def trusted(self) -> TrustedChain | None:
+        """The chain as the trust file names it now."""
+        try:
+            changed = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        if changed != self._read_at:
+            with self._path.open("rb") as source:
+                trust = TrustFile.parse(source.read(MAX_TRUST + 1))
+            trust.check()
+            self._chain = trust.payload.chain(self._deployment.chain_id)
+            self._read_at = changed
+        return self._chain
+
+    async def capture(
+        self, log_id: bytes, number: int, signers: Sequence[bytes], height: int | None, link: bytes
+    ) -> CapturedBatch:
+        source = ChainProofs(self._rpc, self._deployment, self.trusted())
+        return await source.capture(log_id, number, signers, height, link)
+
+
+def log_worker(base: Base, outbox: OutboxWorker) -> LogWorker:
+    """The loops of the settings' log.
+
+    Raises:
+        Errors of key files
+    """
+    settings, chain = base.settings, base.chain
+    contract = EvidenceLogContract(chain.evm, chain.deployment.evidence_log.address)
+    sender = OutboxSender(chain.outbox, chain.evm, settings.relayer_keys[0], base.log.contract)
+    key = load_secp256k1(key_file(settings, settings.anchor_key))
+    sealer = Sealer(base.pool, base.log, sender, key, clock=system_clock)
+    follower = Follower(base.pool, base.log, contract, sender, sealer, clock=system_clock)
+    proofs = TrustedProofs(chain.rpc, chain.deployment, settings.home / TRUST_FILE)
+    capturer = Capturer(base.pool, base.log, proofs, clock=system_clock)
+    return LogWorker(base.pool, base.log, sealer, follower, capturer, outbox, clock=system_clock)
+
+
+async def run(settings: Settings) -> None:
+    """Works until SIGTERM or SIGINT; a step in the middle of a commit comes to its end.
+
+    Raises:
+        The errors of `open_base` and of key files
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    logger = logs.get("worker")
+    async with open_base(settings, role="sealer", application="caseledger-worker") as base:
+        lanes = asyncio.create_task(register_lanes(base, stop), name="lanes")
+        outbox = OutboxWorker(base.pool, base.chain.evm, base.chain.outbox)
+        worker = log_worker(base, outbox)
+        cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
+        tasks = [
+            lanes,
+            asyncio.create_task(worker.run(stop), name="log"),
+            asyncio.create_task(_follow(cursor, stop), name="cursor"),
+            asyncio.create_task(base.chain.registry.run(stop, every=2.0), name="registry"),
+        ]
+        logger.info("started")
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(CaseledgerError, OSError):
+                await outbox.release()
+    logger.info("stopped")
+
+
+async def _follow(cursor: EventCursor, stop: asyncio.Event) -> None:
+    """The event cursor, begun again after a fault; a named fault is logged once a minute at most."""
+    logger = logs.get("cursor")
+    while not stop.is_set():
+        try:
+            await cursor.run(stop)
+        except (CaseledgerError, OSError) as error:
+            logger.warning("cursor", code=getattr(error, "code", type(error).__name__))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 5.0)
