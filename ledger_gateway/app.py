@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -24,10 +25,10 @@ _SUBMIT = "/v1/logs/{logId}/submissions"
 
 
 class _App(FastAPI):
-    """FastAPI without its middleware: `Edge` turns every exception into its document."""
+    """FastAPI without its error middleware: `Edge` turns every exception into its document."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return self.router
+        return AsyncExitStackMiddleware(self.router)
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:

@@ -21,44 +21,27 @@ from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from evidence.errors import OrganisationUnknown
 from evidence.logs import LogContext, load_log
-from evidence.ports import OrganisationState
 from evidence.vault import Vault
 from ledger_gateway import logs
 from ledger_gateway.settings import Settings
 from protocol.errors import CaseledgerError
 from protocol.identifiers import log_id
-from protocol.keyslot import KeySlot
 from storage.cluster import Cluster
 from storage.db import Pool, connect_pool
 
 VAULT_NAME = "vault.json"
 
 
-class RegistryPort:
-    """The registry's snapshot as evidence asks for it."""
+def roles_of(registry: RegistryView, index: int) -> int:
+    """Role bits of an active organisation.
 
-    def __init__(self, view: RegistryView) -> None:
-        self._view = view
-
-    def key(self, address: bytes) -> KeySlot | None:
-        return self._view.key(address)
-
-    def organisation(self, index: int) -> OrganisationState | None:
-        found = self._view.organisation(index)
-        if found is None:
-            return None
-        return OrganisationState(found.index, found.roles, found.active, found.suspended_until)
-
-    def roles(self, index: int) -> int:
-        """Role bits of an active organisation.
-
-        Raises:
-            OrganisationUnknown
-        """
-        found = self._view.organisation(index)
-        if found is None or not found.active:
-            raise OrganisationUnknown(f"organisation {index} is not an active member", field="organisation")
-        return found.roles
+    Raises:
+        OrganisationUnknown
+    """
+    found = registry.organisation(index)
+    if found is None or not found.active:
+        raise OrganisationUnknown(f"organisation {index} is not an active member", field="organisation")
+    return found.roles
 
 
 @dataclass(frozen=True)

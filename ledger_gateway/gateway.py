@@ -14,7 +14,7 @@ from evidence.intake import Acceptor, Limits
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
 from ledger_gateway.auth import Authenticator
-from ledger_gateway.context import Base, RegistryPort, key_file, open_base, register_lanes, system_clock
+from ledger_gateway.context import Base, key_file, open_base, register_lanes, system_clock
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.rate import RateLimiter
 from ledger_gateway.settings import Settings
@@ -30,7 +30,6 @@ class Gateway:
     auth: Authenticator
     limiter: RateLimiter
     unproven: RateLimiter
-    registry: RegistryPort
     acceptor: Acceptor
     service: EvidenceService
     relay: Relay
@@ -90,7 +89,7 @@ async def open_gateway(settings: Settings, metrics: Metrics, audience: str) -> A
     """
     stop = asyncio.Event()
     async with open_base(settings, role="gateway", application="caseledger-gateway") as base:
-        registry = RegistryPort(base.chain.registry)
+        registry = base.chain.registry
         signer = load_ed25519(key_file(settings, settings.log_key))
         limits = Limits(deadline=settings.promise_seconds)
         tasks = [
@@ -116,7 +115,6 @@ async def open_gateway(settings: Settings, metrics: Metrics, audience: str) -> A
                     unproven=RateLimiter(
                         settings.anonymous_per_second, 2 * settings.anonymous_per_second, time.monotonic
                     ),
-                    registry=registry,
                     acceptor=acceptor,
                     service=EvidenceService(base.pool, base.vault),
                     relay=Relay(

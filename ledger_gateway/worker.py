@@ -16,7 +16,7 @@ from chain.outbox import Worker as OutboxWorker
 from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
-from evidence.contract import EvidenceLogContract
+from evidence.contract import ContractReader
 from evidence.sealer import Sealer
 from evidence.sending import OutboxSender
 from evidence.worker import LogWorker
@@ -71,7 +71,14 @@ def log_worker(base: Base, outbox: OutboxWorker) -> LogWorker:
         Errors of key files
     """
     settings, chain = base.settings, base.chain
-    contract = EvidenceLogContract(chain.evm, chain.deployment.evidence_log.address)
+    engine = chain.rpc.profile
+    contract = ContractReader(
+        chain.evm,
+        chain.deployment.evidence_log.address,
+        first_block=chain.deployment.block,
+        depth=engine.depth,
+        max_range=engine.max_log_range,
+    )
     sender = OutboxSender(chain.outbox, chain.evm, settings.relayer_keys[0], base.log.contract)
     key = load_secp256k1(key_file(settings, settings.anchor_key))
     sealer = Sealer(base.pool, base.log, sender, key, clock=system_clock)
@@ -93,12 +100,11 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     logger = logs.get("worker")
     async with open_base(settings, role="sealer", application="caseledger-worker") as base:
-        lanes = asyncio.create_task(register_lanes(base, stop), name="lanes")
+        await register_lanes(base, stop)
         outbox = OutboxWorker(base.pool, base.chain.evm, base.chain.outbox)
         worker = log_worker(base, outbox)
         cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
         tasks = [
-            lanes,
             asyncio.create_task(worker.run(stop), name="log"),
             asyncio.create_task(_follow(cursor, stop), name="cursor"),
             asyncio.create_task(base.chain.registry.run(stop, every=2.0), name="registry"),

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from ledger_gateway.api import deps
 from ledger_gateway.api.schemas import problems
 from ledger_gateway.edge import read_body
+from ledger_gateway.gateway import Gateway
 from ledger_gateway.problems import InvalidRequest, NotFound
 from protocol.blob import digest_of_cid
 from protocol.hashing import sha256
@@ -57,7 +58,7 @@ async def has_chunk(cid: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep) 
     return Response(status_code=200, headers={"etag": f'"{cid}"'})
 
 
-async def _require(cid: str, gateway: deps.Gateway) -> None:
+async def _require(cid: str, gateway: Gateway) -> None:
     digest_of_cid(cid)
     if not await run_in_threadpool(gateway.blobs.has, cid):
         raise NotFound("no chunk with this address", field="cid")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from evidence.service import Viewer
+from ledger_gateway.context import roles_of
 from ledger_gateway.gateway import Gateway
 from protocol.errors import MalformedInput
 from protocol.identifiers import parse_hex32
@@ -30,10 +31,23 @@ def viewer(request: Request, gateway: GatewayDep) -> Viewer:
     header = request.headers.get("authorization")
     organisation = gateway.auth.organisation(None if header is None else header.encode("latin-1"))
     gateway.limiter.take(organisation)
-    return Viewer(organisation, gateway.registry.roles(organisation))
+    return Viewer(organisation, roles_of(gateway.base.chain.registry, organisation))
 
 
 ViewerDep = Annotated[Viewer, Depends(viewer)]
+
+
+def case_id(
+    x_case_id: Annotated[
+        str | None,
+        Header(pattern=r"^[0-9a-f]{64}$", description="opens a case's entries to who was told its id"),
+    ] = None,
+) -> bytes | None:
+    """The case id that the caller presents, in a header because URLs end up in logs."""
+    return None if x_case_id is None else bytes.fromhex(x_case_id)
+
+
+CaseDep = Annotated[bytes | None, Depends(case_id)]
 
 
 def evidence_id_of(text: str) -> bytes:

@@ -29,27 +29,34 @@ EVIDENCE_ERRORS = problems(401, 403, 404, 422, 429, 503)
 async def list_evidence(
     gateway: deps.GatewayDep,
     viewer: deps.ViewerDep,
+    case_id: deps.CaseDep,
     case: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="case commitment")] = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """Newest first. A case is named by its commitment; `next` continues, null at the end."""
     commitment = None if case is None else bytes.fromhex(case)
-    page = await gateway.service.list(viewer, case=commitment, cursor=cursor, limit=limit)
+    page = await gateway.service.list(viewer, case=commitment, case_id=case_id, cursor=cursor, limit=limit)
     return {"items": [item.as_json() for item in page.items], "next": page.next}
 
 
 @router.post("/evidence/find", summary="Entries over a document", response_model=Found, responses=READ_ERRORS)
-async def find(request: FindRequest, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> dict[str, Any]:
+async def find(
+    request: FindRequest, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
+) -> dict[str, Any]:
     """Within what the caller may know; a hit elsewhere looks like a miss."""
-    items = await gateway.service.find_by_digest(bytes.fromhex(request.contentSha256), viewer)
+    items = await gateway.service.find_by_digest(
+        bytes.fromhex(request.contentSha256), viewer, case_id=case_id
+    )
     return {"items": [item.as_json() for item in items]}
 
 
 @router.get("/evidence/{evidence_id}", summary="One entry", responses=EVIDENCE_ERRORS)
-async def show(evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> dict[str, Any]:
+async def show(
+    evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
+) -> dict[str, Any]:
     """State, place in the log, batch, anchor, links."""
-    item = await gateway.service.show(deps.evidence_id_of(evidence_id), viewer)
+    item = await gateway.service.show(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
     return item.as_json()
 
 
@@ -58,19 +65,21 @@ async def show(evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDe
     summary="The receipt, once anchored",
     responses={200: {"content": {CBOR: {}}}, **problems(401, 403, 404, 409, 422, 429, 503)},
 )
-async def receipt(evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> Response:
+async def receipt(
+    evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
+) -> Response:
     """Deterministic CBOR, docs/spec/receipt.md; the same bytes every time. 409 while it is not ready."""
-    data = await gateway.service.receipt(deps.evidence_id_of(evidence_id), viewer)
+    data = await gateway.service.receipt(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
     return Response(data, media_type=CBOR, headers={"etag": f'"{evidence_id}"'})
 
 
 @router.post("/receipts", summary="Many receipts", response_model=ReceiptResults, responses=READ_ERRORS)
 async def receipts(
-    request: ReceiptsRequest, gateway: deps.GatewayDep, viewer: deps.ViewerDep
+    request: ReceiptsRequest, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
 ) -> dict[str, Any]:
     """One result for each id, in order: `receipt` (base64), or `state` while pending, or `error`."""
     ids = [bytes.fromhex(identifier) for identifier in request.ids]
-    results = await gateway.service.receipts(ids, viewer)
+    results = await gateway.service.receipts(ids, viewer, case_id=case_id)
     return {"results": [_result(name, result) for name, result in zip(request.ids, results, strict=True)]}
 
 

@@ -36,7 +36,7 @@ async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
     intake = gateway.acceptor.metrics
     return {
         "readiness": (await readiness(gateway)).as_json(),
-        "evidence": report.as_json() if hasattr(report, "as_json") else report,
+        "evidence": report.as_json(),
         "intake": {
             "queuedLeaves": intake.queued_leaves,
             "acceptedLeaves": intake.accepted_leaves,
