@@ -82,7 +82,7 @@ class ContractPort(Protocol):
         ...
 
 
-class EvidenceLogContract:
+class ContractReader:
     """`ContractPort` over a node."""
 
     def __init__(
