@@ -69,6 +69,8 @@ def read_key(path: Path) -> LocalKey:
         raise KeyFileRefused(f"{path.name} is readable by others", field="key", hint="chmod 600")
     try:
         secret = bytes.fromhex(text.removeprefix("0x"))
+        if len(secret) != 32:  # the library would pad it
+            raise ValueError
         return LocalKey(address_of(secret), secret)
     except ValueError:
         raise KeyFileRefused(f"{path.name} does not hold a key", field="key") from None

@@ -33,7 +33,8 @@ class Handle:
         """Whether the process runs (a zombie of ours is reaped and counts as dead)."""
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        return self.mark in command_line(self.pid)
+        line = command_line(self.pid)
+        return bool(line) and self.mark in line
 
 
 def command_line(pid: int) -> str:
