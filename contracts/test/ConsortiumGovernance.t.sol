@@ -7,9 +7,9 @@ import { IConsortiumGovernance } from "../interfaces/IConsortiumGovernance.sol";
 import { IConsortiumRegistry } from "../interfaces/IConsortiumRegistry.sol";
 import { Acts } from "../libraries/Acts.sol";
 import { CountingTarget, ReenteringTarget } from "../mocks/Targets.sol";
-import { Consortium } from "./base/Consortium.sol";
+import { ConsortiumTest } from "./base/ConsortiumTest.sol";
 
-contract ConsortiumGovernanceTest is Consortium {
+contract ConsortiumGovernanceTest is ConsortiumTest {
     bytes32 private constant SALT = bytes32("salt");
 
     CountingTarget private _target;

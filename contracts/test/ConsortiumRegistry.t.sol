@@ -4,9 +4,9 @@ pragma solidity 0.8.37;
 import { ConsortiumRegistry } from "../consortium/ConsortiumRegistry.sol";
 import { IConsortiumRegistry } from "../interfaces/IConsortiumRegistry.sol";
 import { Acts } from "../libraries/Acts.sol";
-import { Consortium } from "./base/Consortium.sol";
+import { ConsortiumTest } from "./base/ConsortiumTest.sol";
 
-contract ConsortiumRegistryTest is Consortium {
+contract ConsortiumRegistryTest is ConsortiumTest {
     uint256 private constant NEW_KEY = 0xC0FFEE;
 
     // genesis

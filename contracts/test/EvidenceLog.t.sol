@@ -13,10 +13,10 @@ import {
     RevertBombWallet,
     ShortAnswerWallet
 } from "../mocks/Wallets.sol";
-import { Consortium } from "./base/Consortium.sol";
+import { ConsortiumTest } from "./base/ConsortiumTest.sol";
 import { ReferenceTree } from "./base/ReferenceTree.sol";
 
-contract EvidenceLogTest is Consortium {
+contract EvidenceLogTest is ConsortiumTest {
     string private constant ORIGIN = "bank.example/evidence";
     bytes32 private constant LOG = keccak256(bytes(ORIGIN));
     bytes32 private constant LINK_TAG = keccak256("caseledger/batch-link/v1");

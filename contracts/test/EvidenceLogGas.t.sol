@@ -2,11 +2,12 @@
 pragma solidity 0.8.37;
 
 import { IEvidenceLog } from "../interfaces/IEvidenceLog.sol";
-import { Consortium } from "./base/Consortium.sol";
+import { ConsortiumTest } from "./base/ConsortiumTest.sol";
 import { UniformTree } from "./base/UniformTree.sol";
 
 /// Gas of whole transactions (21,000 and calldata included), kept in contracts/snapshots.
-contract EvidenceLogGasTest is Consortium {
+/// forge-config: default.isolate = true
+contract EvidenceLogGasTest is ConsortiumTest {
     bytes32 private _logId;
     uint64 private _size;
 

@@ -38,7 +38,7 @@ abstract contract Consortium is Test {
     EvidenceLog internal evidence;
     uint256 private _salt;
 
-    function setUp() public virtual {
+    function launch() internal {
         vm.warp(GENESIS);
         deploy(genesisOrganisations());
     }
