@@ -194,6 +194,15 @@ class TileGrower:
                 width >>= WIDTH_BITS
             self._open.append(levels)
 
+    def edge(self) -> dict[TileKey, bytes]:
+        """The partial last tiles as they are now."""
+        return {
+            (algorithm, level, self.size >> WIDTH_BITS * (level + 1)): b"".join(tile)
+            for algorithm, levels in enumerate(self._open)
+            for level, tile in enumerate(levels)
+            if tile
+        }
+
     @staticmethod
     def edge_keys(size: int) -> list[TileKey]:
         """The partial tiles that a tree of `size` leaves ends in."""
