@@ -17,10 +17,19 @@ class LoadResult:
     seconds: float
     statuses: Counter[int]
     latencies: list[float] = field(repr=False)
+    arrivals: list[float] = field(repr=False, default_factory=list)
+    """Seconds after the start at which each answer came."""
+    cpu_seconds: float = 0.0
+    """What this client itself used; near `seconds`, the client is what bounds the rate."""
 
     @property
     def rate(self) -> float:
         return sum(self.statuses.values()) / self.seconds
+
+    def rate_within(self, first: float, last: float) -> float:
+        """Answers a second between two shares of all answers: no warm-up, no drained tail."""
+        low, high = (min(len(self.arrivals) - 1, int(len(self.arrivals) * at)) for at in (first, last))
+        return (high - low) / (self.arrivals[high] - self.arrivals[low])
 
     def percentile(self, share: float) -> float:
         ordered = sorted(self.latencies)
@@ -55,7 +64,9 @@ def drive(address: tuple[str, int], requests: Sequence[bytes], connections: int 
     pool = [_Connection(address) for _ in range(min(connections, len(requests)))]
     statuses: Counter[int] = Counter()
     latencies: list[float] = []
+    arrivals: list[float] = []
     clock = time.perf_counter
+    cpu = time.process_time()
     started = clock()
     for connection in pool:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
@@ -74,13 +85,14 @@ def drive(address: tuple[str, int], requests: Sequence[bytes], connections: int 
                     now = clock()
                     statuses[status] += 1
                     latencies.append(now - connection.sent_at)
+                    arrivals.append(now - started)
                     _next(connection, queue, selector, now)
     seconds = clock() - started
     for connection in pool:
         selector.unregister(connection.socket)
         connection.socket.close()
     selector.close()
-    return LoadResult(seconds, statuses, latencies)
+    return LoadResult(seconds, statuses, latencies, arrivals, time.process_time() - cpu)
 
 
 def _next(
