@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from chain.networks.cometbft import CometNetwork
+from chain.networks.dev import DevNetwork
 from chain.networks.errors import NetworkError
 from storage.cluster import Cluster, Database
 
@@ -48,6 +49,8 @@ class PgDatabase:
 def _remove(home: Path) -> None:
     with contextlib.suppress(NetworkError):
         CometNetwork.load(home).down()
+    with contextlib.suppress(NetworkError):
+        DevNetwork.load(home).down()
     with contextlib.suppress(Exception):
         Cluster(home).destroy()
     shutil.rmtree(home, ignore_errors=True)
