@@ -6,6 +6,7 @@ the receipt says about itself is only compared. A step runs on what earlier step
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hmac import compare_digest
 
 from protocol import entry
@@ -95,15 +96,21 @@ def _step1_receipt(data: bytes, found: dict[str, Verdict]) -> Receipt | None:
     return None
 
 
+@lru_cache(maxsize=4)
+def _signed_trust(data: bytes) -> TrustFile:
+    """A trust file with its quorum. Kept, because a folder of receipts is checked under one trust file."""
+    trust = TrustFile.parse(data)
+    trust.check()
+    return trust
+
+
 def _step1_trust(data: bytes, at: int, found: dict[str, Verdict]) -> TrustFile | None:
     anchor: TrustFile | None = None
     with Step("trust-file", found) as step:
         try:
-            parsed = TrustFile.parse(data)
+            parsed = anchor = _signed_trust(data)
         except UnknownVersion as error:
             raise Inconclusive(Status.INDETERMINATE, error.code, error.detail) from None
-        parsed.check()
-        anchor = parsed
         step.note("trust.fingerprint", parsed.fingerprint)
         step.note("trust.signatures", f"{len(parsed.signatures)}/{len(parsed.payload.keys)}")
         first, last = parsed.payload.issued_at, parsed.payload.valid_until
