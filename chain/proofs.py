@@ -158,11 +158,6 @@ async def _store_proof(pool: RpcPool, store: str, key: bytes, height: int) -> St
         if sum(len(op.data) for op in ops) + len(value) > _MAX_PROOF:
             raise ValueError
     except (AttributeError, KeyError, TypeError, ValueError):
-        # A pruned state comes back as an answer with a code and without a proof: the next node may have it.
-        if isinstance(response, dict) and response.get("code"):
-            raise ProofNotCaptured(
-                f"state of block {height} is not there", hint="ask an archive node"
-            ) from None
         pool.report_lie(answer.url, Lie.BAD_PROOF, f"{store} at {height}")
         raise ProofNotCaptured("a node's proof has an unexpected shape") from None
     return StoreProof(store, key, value, ops, answer.url)

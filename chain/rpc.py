@@ -166,6 +166,7 @@ _NOT_HERE = (
     "is not available",
     "must be less than or equal to",
     "version does not exist",
+    "has not been pruned",
     "failed to load state",
     "missing trie node",
     "lowest height is",
@@ -273,7 +274,10 @@ class RpcPool:
 
     async def abci_query(self, path: str, data: bytes, height: int, *, prove: bool = True) -> Answer:
         """`result` is the member `response`: value, proofOps, height. State after block `height`."""
-        answer = await self.comet("abci_query", path=path, data=data.hex(), height=str(height), prove=prove)
+        if not self._comet:
+            raise RpcUnavailable("no CometBFT RPC URL is configured", field="comet_urls")
+        question = {"path": path, "data": data.hex(), "height": str(height), "prove": prove}
+        answer = await self._first(self._comet, "abci_query", question, check=_has_state)
         return Answer(_member(answer, "response"), answer.url)
 
     async def commit(self, height: int) -> Answer:
@@ -891,6 +895,13 @@ def _comet_failed(results: Any, transaction: str) -> bool | None:
         if attributes.get("ethereumTxHash", "").lower() == transaction:
             return bool(result.get("code")) or "ethereumTxFailed" in attributes
     return None
+
+
+async def _has_state(_node: _Node, _method: str, _params: Any, result: Any) -> None:
+    """A pruned state comes back as an answer with a code: to us a refusal, and the next node may have it."""
+    response = result.get("response") if isinstance(result, dict) else None
+    if isinstance(response, dict) and response.get("code"):
+        raise RpcRefused(0, str(response.get("log")), None)
 
 
 def _comet_head(status: Any) -> tuple[str, int, float]:

@@ -42,6 +42,7 @@ from chain.networks.nodefiles import (
     public_key,
     run,
     spread,
+    trim_wal,
 )
 from chain.networks.state import (
     ARCHIVE,
@@ -435,12 +436,13 @@ class CometNetwork:
         return run(node_binary(self.home), arguments, self.home, answers=answers)
 
     def status(self) -> NetworkStatus:
-        """Ask every node; never raises because a node is down. Also keeps the logs short."""
+        """Ask every node; never raises because a node is down. Also keeps logs and write-ahead logs short."""
         self._reload()
         with ThreadPoolExecutor(8) as pool:
             nodes = tuple(pool.map(self._node_status, self.state.nodes))
         for node in self.state.nodes:
             processes.trim_log(self._log(node))
+            trim_wal(self.home / node.folder)
         hashes = sorted({n.validators_hash for n in nodes if n.validators_hash})
         return NetworkStatus(
             chain_id=self.chain_id,
@@ -523,7 +525,7 @@ class CometNetwork:
         for node in self.state.nodes:
             ports = asdict(node.ports)
             for name, port in ports.items():
-                if not processes.port_free(port):
+                if not processes.becomes_free(port, 2.0):
                     ports[name] = processes.free_ports(1)[0]
             nodes.append(replace(node, ports=Ports(**ports)))
         if tuple(nodes) != self.state.nodes:
@@ -548,7 +550,7 @@ class CometNetwork:
 
     def _start(self, node: Node, progress: Progress | None) -> None:
         for port in asdict(node.ports).values():
-            if not processes.port_free(port):
+            if not processes.becomes_free(port):
                 raise NetworkPortTaken(
                     f"port {port} of {node.name} is taken",
                     field=node.name,
@@ -556,6 +558,7 @@ class CometNetwork:
                 )
         binary = node_binary(self.home, progress)
         folder = self.home / node.folder
+        trim_wal(folder)
         argv = [
             str(binary.path),
             *("start", "--home", str(folder), "--log-level", "error", "--log-no-color"),

@@ -112,6 +112,17 @@ def public_key(folder: Path) -> str:
     return str(key["pub_key"]["value"])
 
 
+def trim_wal(folder: Path, keep: int = 3) -> None:
+    """Delete old pieces of the consensus write-ahead log.
+
+    A node needs the end of it to start again (the last block); it keeps up to a gigabyte by itself and reads
+    the directory anew whenever it looks for old pieces, so this may be done while it runs.
+    """
+    pieces = sorted((folder / "data" / "cs.wal").glob("wal.[0-9]*"))
+    for piece in pieces[:-keep]:
+        piece.unlink(missing_ok=True)
+
+
 def config_settings(node: Node, peers: str) -> Settings:
     local = "tcp://127.0.0.1"
     return {

@@ -126,6 +126,16 @@ def port_free(port: int) -> bool:
     return True
 
 
+def becomes_free(port: int, wait: float = 5.0) -> bool:
+    """As `port_free`, with patience: a killed process lets go of its sockets a moment after it is gone."""
+    deadline = time.monotonic() + wait
+    while not port_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def free_ports(count: int) -> list[int]:
     """Distinct ports that are free now; random, so that networks made at the same time rarely meet."""
     chosen: list[int] = []

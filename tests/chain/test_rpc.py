@@ -560,3 +560,22 @@ def test_proofs_of_slot_and_account_are_captured_with_all_signatures(
                 await capture(pool, height + 1000, slots=[(contract, bytes(32))], wait=0.5)
 
     run(scenario())
+
+
+def test_a_pruned_node_is_passed_over_without_blame(network4: CometNetwork, emitted: Emitted) -> None:
+    contract = bytes.fromhex(emitted.contract[2:])
+
+    async def scenario() -> None:
+        async with behind(network4, comet=True) as (proxy, pool):
+
+            def pruned(_params: Any, _result: Any) -> Any:
+                log = "proof is unexpectedly empty; ensure height has not been pruned: invalid request"
+                return {"response": {"code": 7, "log": log, "height": "0", "proofOps": None}}
+
+            proxy.change = _on("abci_query", pruned)
+            bundle = await capture(pool, emitted.block, slots=[(contract, bytes(32))])
+            assert bundle.storage[0].source != proxy.url
+            assert proxy.asked["abci_query"] == 1
+            assert not pool.metrics.left
+
+    run(scenario())
