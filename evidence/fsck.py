@@ -2,8 +2,8 @@
 
 Every leaf, id, sequence, signature, promise, tile, root, batch, link and proof is computed again from the
 rows that are facts. Who owns the database can change any row; a changed leaf no longer gives the root that
-was sealed and anchored, and that is what this finds: from the stored batches alone, and from the contract when
-a chain is given. Reads one snapshot; memory does not grow with the log.
+was sealed and anchored, and that is what this finds: from the stored batches alone, and from the contract
+when a chain is given. Reads one snapshot; memory does not grow with the log.
 """
 
 from __future__ import annotations

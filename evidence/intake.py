@@ -283,7 +283,8 @@ class Acceptor:
                 continue
             items = self._dequeue()
             try:
-                if time.monotonic() < self._careful_until:
+                repeated = any(admission.is_continuation(item.checked) for item in items)
+                if repeated or time.monotonic() < self._careful_until:
                     items = await self._sift(writer, items)
                 items = self._in_order(writer.size, items)
                 if items:
@@ -298,6 +299,8 @@ class Acceptor:
             except BaseException as error:
                 self.metrics.failed_groups += 1
                 known = error if isinstance(error, CaseledgerError) else unavailable(error)
+                self._ready.clear()
+                self.metrics.trouble = known.code
                 self._fail(items, known)
                 raise
 

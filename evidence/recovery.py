@@ -42,7 +42,7 @@ class CloseChoice:
 
     `own_size`: the last batch that is the same here and on the chain. `head_size`: the chain's head. Equal
     when nothing is wrong. After a theft close at `own_size`: what the thief anchored is then no part of the
-    log. After a restore close at `head_size`: what this service anchored and forgot stays part of the log, and
+    log. After a restore close at `head_size`: what this service anchored and forgot stays part of it, and
     the receipts that submitters hold for it stay valid.
     """
 

@@ -17,7 +17,7 @@ from chain.registry_view import RegistryView
 from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
-from evidence.contract import EvidenceLogContract
+from evidence.contract import ContractReader
 from evidence.intake import Acceptor
 from evidence.receipts import ReceiptMaker
 from evidence.sealer import Sealer
@@ -39,7 +39,7 @@ class Works:
     desk: Desk
     acceptor: Acceptor
     worker: LogWorker
-    contract: EvidenceLogContract
+    contract: ContractReader
     rpc: RpcPool
     evm: Evm
 
@@ -62,7 +62,7 @@ async def works(pg: PgDatabase, ledger: Ledger, origin: str) -> AsyncIterator[Wo
         async with d.pool.acquire() as conn:
             await outbox.register(conn, evm)
         lane = next(iter(outbox.keys))
-        contract = EvidenceLogContract(
+        contract = ContractReader(
             evm, deployment.evidence_log.address, first_block=deployment.block, depth=rpc.profile.depth
         )
         sender = OutboxSender(outbox, evm, lane, deployment.evidence_log.address)
