@@ -39,6 +39,11 @@ def _head(major: int, argument: int) -> bytes:
     raise MalformedInput("integer over 64 bits")
 
 
+head = _head
+"""Lead byte and argument of a data item; for callers that write a fixed shape themselves."""
+UINT, BYTES, ARRAY = _UINT, _BYTES, _ARRAY
+
+
 def encode(value: Encodable) -> bytes:
     """Deterministic encoding of `value`.
 

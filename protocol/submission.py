@@ -322,19 +322,29 @@ class Acceptance:
     group_path: tuple[bytes, ...]
 
     def encode(self) -> bytes:
-        """CBOR."""
-        return cbor.encode(
-            {
-                0: VERSION,
-                1: self.promise,
-                2: self.signature,
-                3: self.first_sequence,
-                4: self.first_index,
-                5: self.count,
-                6: self.group_position,
-                7: self.group_path,
-            }
-        )
+        """CBOR. Written out by hand: one is made for each request, and this takes a fifth of the time."""
+        head = cbor.head
+        parts = [
+            b"\xa8\x00\x01\x01",
+            head(cbor.BYTES, len(self.promise)),
+            self.promise,
+            b"\x02",
+            head(cbor.BYTES, len(self.signature)),
+            self.signature,
+            b"\x03",
+            head(cbor.UINT, self.first_sequence),
+            b"\x04",
+            head(cbor.UINT, self.first_index),
+            b"\x05",
+            head(cbor.UINT, self.count),
+            b"\x06",
+            head(cbor.UINT, self.group_position),
+            b"\x07",
+            head(cbor.ARRAY, len(self.group_path)),
+        ]
+        for node in self.group_path:
+            parts += (head(cbor.BYTES, len(node)), node)
+        return b"".join(parts)
 
     def as_json(self) -> dict[str, object]:
         """Members of the JSON form, hex lower case."""
