@@ -72,7 +72,8 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
 
     def verb(name: str) -> argparse.ArgumentParser:
         one = verbs.add_parser(name, help=_TEXTS[name].choose(lang), description=_TEXTS[name].choose(lang))
-        one.add_argument("--home", default=None)
+        one.add_argument("--home", default=None, metavar="DIR")
+        one.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS)
         one.add_argument("--gateway", action="append", metavar="URL", help="again for a second choice")
         one.add_argument("--key", metavar="NAME", help="act key under <home>/keys")
         one.add_argument("--trust", type=Path, metavar="FILE")

@@ -52,6 +52,7 @@ def add_parser(
     parser = subparsers.add_parser(name, help=help_text, description=help_text)
     parser.add_argument("--home", type=Path, metavar="DIR")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS)
     return parser
 
 
