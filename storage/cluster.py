@@ -257,7 +257,8 @@ class Cluster:
             return
         with self._locked():
             place = self._place(create=False)
-            for folder in (place.data, place.sockets, self.root):
+            moved = [] if place.data.parent == self.root else [place.data.parent]
+            for folder in (place.data, place.sockets, *moved, self.root):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def superuser_dsn(self, database: str = "postgres") -> str:

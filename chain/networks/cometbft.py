@@ -669,7 +669,9 @@ class CometNetwork:
             with contextlib.suppress(NetworkError):
                 power = self._power(node)
                 signs = self.signed_by(node.number)
-        disk = disk_usage(self.home / node.folder / "data")
+        data = self.home / node.folder / "data"
+        disk = disk_usage(data)
+        lasting = disk - disk_usage(data / "cs.wal")  # the write-ahead log has a limit
         return NodeStatus(
             number=node.number,
             name=node.name,
@@ -685,7 +687,7 @@ class CometNetwork:
             validators_hash=validators_hash,
             memory_bytes=memory_usage(node.pid) if running else None,
             disk_bytes=disk,
-            disk_bytes_per_day=self._growth(node, disk, height),
+            disk_bytes_per_day=self._growth(node, lasting, height),
         )
 
     def _growth(self, node: Node, disk: int, height: int | None) -> int | None:

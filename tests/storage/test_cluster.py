@@ -21,7 +21,9 @@ from storage.cluster import (
     ClusterNameRefused,
     ClusterPlaceRefused,
     Database,
+    _bundled,
     _private_directory,
+    _reachable,
     _scram_verifier,
     ensure_roles,
     make_dsn,
@@ -227,6 +229,8 @@ def test_an_interrupted_initialisation_is_begun_again(home: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_it_runs_for_an_ordinary_user(home: Path) -> None:
     """The server's own part (initdb, pg_ctl, socket) as a user who is not root and owns the home."""
+    if not _reachable(_bundled(), 65534, 65534):
+        pytest.skip("the environment lies where only root can look")
     os.chown(home, 65534, 65534)
     root = Path(__file__).resolve().parents[2]
     code = (
@@ -261,3 +265,22 @@ def test_killing_all_its_processes_at_once_is_survived(home: Path) -> None:
     cluster.start()
     assert time.monotonic() - begun < 20
     assert _query(database.dsn("reader"), "SELECT 1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_a_home_that_the_server_s_user_cannot_reach_keeps_its_data_elsewhere(home: Path) -> None:
+    closed = home / "closed"
+    closed.mkdir(mode=0o700)
+    inner = closed / "home"
+    inner.mkdir(mode=0o700)
+    cluster = Cluster(inner)
+    try:
+        database = cluster.start()
+        status = cluster.status()
+        assert not status.data_directory.startswith(str(home))
+        assert closed.stat().st_mode & 0o777 == 0o700  # nobody's directory but ours was opened
+        assert _query(database.dsn("reader"), "SELECT 1")
+        assert Cluster(inner).status().pid == status.pid
+    finally:
+        cluster.destroy()
+    assert not Path(status.data_directory).parent.exists()
