@@ -110,11 +110,13 @@ async def capture(
     trusted: TrustedChain | None = None,
     expected_link: bytes | None = None,
     attempts: int = 4,
+    wait: float = 20.0,
 ) -> CapturedBatch:
     """Prove batch `number` of a log and its signers' keys in one final block, at or after the anchor's.
 
     `height` is the block whose state is proved, None for the newest. With `trusted` the validators are the
-    trust file's; without it, those that the nodes name (then `CapturedBatch.trusted` is False).
+    trust file's; without it, those that the nodes name (then `CapturedBatch.trusted` is False). `wait`:
+    seconds until the next block, whose header signs the state, must be there.
 
     Raises LinkAbsent, OtherBatchAnchored, CodeMismatch, ProofNotCaptured (retryable).
     """
@@ -129,7 +131,7 @@ async def capture(
         left = sum(pool.metrics.left.values())
         try:
             if kind == "ics23":
-                return await _ics23(pool, wanted, height, trusted)
+                return await _ics23(pool, wanted, height, trusted, wait)
             if kind == "mpt-qbft":
                 return await _mpt(pool, wanted, height, trusted)
             return await _none(pool, wanted, height)
@@ -177,10 +179,12 @@ async def _head(pool: RpcPool) -> int:
 # CometBFT
 
 
-async def _ics23(pool: RpcPool, wanted: _Wanted, height: int, trusted: TrustedChain | None) -> CapturedBatch:
+async def _ics23(
+    pool: RpcPool, wanted: _Wanted, height: int, trusted: TrustedChain | None, wait: float
+) -> CapturedBatch:
     log, registry = wanted.deployment.evidence_log.address, wanted.deployment.registry.address
     slots = [(log, wanted.link_position), *((registry, key_slot_position(s)) for s in wanted.signers)]
-    bundle = await capture_bundle(pool, height, slots=slots, accounts=[log, registry])
+    bundle = await capture_bundle(pool, height, slots=slots, accounts=[log, registry], wait=wait)
     signed = _signed_header(bundle, wanted.deployment, trusted)
     app_hash = signed.header.app_hash
     evm_store = _simple(bundle.storage[0])
