@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import logging
 import os
 import re
 import shutil
@@ -199,6 +200,8 @@ class Stack:
 
     def up(self, *, validators: int | None = None, services: bool = True) -> StackState:
         """Bring everything to life; safe to call at any time, also while all of it runs."""
+        # A node that answers late is left and asked again; that is no news for the person who waits here.
+        logging.getLogger("chain").addHandler(logging.NullHandler())
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with processes.exclusive(self.run_folder / "up.lock", wait=300.0):
             cluster = Cluster(self.home)
@@ -427,7 +430,7 @@ class Stack:
         handle = processes.spawn(
             [sys.executable, "-m", "cli.main", name, "--home", str(self.home)],
             log=self.run_folder / f"{name}.log",
-            env=_environment(),
+            env=service_environment(),
             mark=self._handle(name).mark,
             niceness=SERVICE_NICENESS,
         )
@@ -536,7 +539,7 @@ def _port(text: str) -> int:
     return int(found[1])
 
 
-def _environment() -> dict[str, str]:
+def service_environment() -> dict[str, str]:
     """What a service inherits: paths and language, no more."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_RUNTIME_DIR", "CASELEDGER_LANG", "PYTHONPATH")
     chosen = {name: os.environ[name] for name in kept if name in os.environ}
