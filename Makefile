@@ -50,7 +50,7 @@ errors: env ## 由代码重写 docs/errors.md / rewrite docs/errors.md from the 
 
 format: env ## 按规范排版 / format Python (and Solidity where forge is present)
 	@$(PYTHON_ENV)/ruff check --fix --quiet . ; $(PYTHON_ENV)/ruff format --quiet .
-	@if [ -x node_modules/.bin/forge ]; then node_modules/.bin/forge fmt; fi
+	@if [ -x .tools/bin/forge ]; then .tools/bin/forge fmt; fi
 
 lock: env ## 重新解析并锁定依赖 / resolve and lock the dependencies again
 	@$(PYTHON_ENV)/python -m scripts.lock

@@ -238,11 +238,24 @@ def node(installer: Installer) -> None:
         target.symlink_to(TOOLS / "node" / "bin" / name)
 
 
+def link_forge(modules: Path) -> None:
+    """Put forge and anvil themselves on the tools path: npm's wrapper ends with 0 whatever they end with."""
+    BIN.mkdir(parents=True, exist_ok=True)
+    for name in ("forge", "anvil"):
+        found = sorted(modules.glob(f"@foundry-rs/{name}-*/bin/{name}"))
+        if not found:
+            raise BootstrapError(
+                f"此平台没有 {name} 的二进制包 / no binary package of {name} for this platform"
+            )
+        (BIN / name).unlink(missing_ok=True)
+        (BIN / name).symlink_to(found[0])
+
+
 def npm(installer: Installer) -> None:
     modules = ROOT / "node_modules"
     wanted = digest(ROOT / "package-lock.json")
     node(installer)
-    if stamped(modules / ".stamp", wanted):
+    if stamped(modules / ".stamp", wanted) and (BIN / "forge").exists():
         return
     say("正在安装合约工具（npm）…", "Installing the contract tools (npm) …")
     env = {**os.environ, "PATH": os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)])}
@@ -253,6 +266,7 @@ def npm(installer: Installer) -> None:
     # Not `npm ci`: it refuses a lock that lacks the binary packages of other platforms where the registry has
     # none. This takes versions and digests from the lock all the same, and leaves the lock as it is.
     run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"], env=env)
+    link_forge(modules)
     (modules / ".stamp").write_text(wanted)
 
 

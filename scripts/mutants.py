@@ -95,7 +95,7 @@ def outcome(tree: Path, tests: tuple[str, ...]) -> tuple[str, str]:
     for test in tests:
         if test.startswith("forge:"):
             path, _, name = test.removeprefix("forge:").partition("::")
-            command = ["node_modules/.bin/forge", "test", "--match-path", path, "--match-test", f"^{name}\\("]
+            command = [".tools/bin/forge", "test", "--match-path", path, "--match-test", f"^{name}\\("]
             status, output = execute(tree, command)
             ran = re.search(r"\[(PASS|FAIL)", output)
             states.append("broken" if not ran else "green" if status == 0 else "red")

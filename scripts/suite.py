@@ -136,7 +136,7 @@ def test_steps() -> list[Step]:
     )
     return [
         pytest_step("-m", "not slow"),
-        Step("forge", [f"{NODE_BIN}/forge", "test"], forge),
+        Step("forge", [".tools/bin/forge", "test"], forge),
         Step("hardhat", [f"{NODE_BIN}/hardhat", "test"], from_pattern(r"(?m)^\s*(?P<passed>\d+) passing.*$")),
         Step(
             "proofs",
