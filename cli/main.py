@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "存证：登记、提交、收据、查找",
         "evidence: add, list, show, receipt, wait, find, open",
     ),
+    "net": ("cli.net", "本地网络：启动、停止、状态、演练", "local network: up, down, status, drills"),
     "gateway": ("cli.gateway", "运行网关（HTTP 服务）", "run the gateway, the HTTP service"),
     "worker": ("cli.worker", "运行后台任务：封存、锚定、取证明", "run the worker: seal, anchor, capture"),
     "conformance": (
