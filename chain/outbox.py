@@ -15,10 +15,10 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -358,18 +358,53 @@ class Worker:
         return self._outbox.metrics
 
     async def run(self, stop: asyncio.Event, *, poll_seconds: float = 0.1) -> None:
-        """Work until `stop` is set. A failed round is logged by code and tried again."""
-        backoff = poll_seconds
-        while not stop.is_set():
-            try:
-                busy = await self.run_once()
-                backoff = poll_seconds if busy else min(backoff * 2, 1.0)
-            except (CaseledgerError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                self.metrics.rounds_failed += 1
-                log.warning("outbox round failed: %s", getattr(error, "code", type(error).__name__))
-                backoff = min(max(backoff, poll_seconds) * 2, 2.0)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), backoff)
+        """Work until `stop` is set, then give the leases back. A failed round is logged and tried again.
+
+        A commit that enqueues something wakes the worker; without that it looks once a second.
+        """
+        async with self._woken(stop) as wake:
+            wait = 0.0
+            while not stop.is_set():
+                wake.clear()
+                try:
+                    busy = await self.run_once()
+                    wait = poll_seconds if busy else 1.0
+                except (CaseledgerError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                    self.metrics.rounds_failed += 1
+                    log.warning("outbox round failed: %s", getattr(error, "code", type(error).__name__))
+                    wait = min(max(wait, poll_seconds) * 2, 2.0)
+                if not stop.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(wake.wait(), wait)
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await self.release()
+
+    @contextlib.asynccontextmanager
+    async def _woken(self, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+        """An event that a commit of somebody's enqueue sets, and `stop` too. A lost connection only slows."""
+        wake = asyncio.Event()
+
+        def notified(*_: object) -> None:
+            wake.set()
+
+        async def stopping() -> None:
+            await stop.wait()
+            wake.set()
+
+        watcher = asyncio.create_task(stopping())
+        conn = None
+        try:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                conn = await self._db.acquire()
+                await conn.add_listener(CHANNEL, notified)
+            yield wake
+        finally:
+            watcher.cancel()
+            if conn is not None:
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await conn.remove_listener(CHANNEL, notified)
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await self._db.release(conn)
 
     async def run_once(self) -> bool:
         """One round over all lanes; True while something is in flight. A lane's failure spares the others."""
@@ -459,7 +494,7 @@ class Worker:
         return _Lease(lane, int(epoch))
 
     @contextlib.asynccontextmanager
-    async def _fenced(self, lease: _Lease) -> Any:
+    async def _fenced(self, lease: _Lease) -> AsyncIterator[Connection]:
         """A transaction that only the lane's present owner can commit."""
         async with self._db.acquire() as conn, conn.transaction():
             held = await conn.fetchval(
@@ -483,10 +518,11 @@ class Worker:
     async def _heal(self, lease: _Lease, confirmed: int) -> bool:
         """Bring the counter and the chain together; False when the lane must wait."""
         async with self._fenced(lease) as conn:
-            lane = await conn.fetchrow(
-                "select next_nonce from chain.lane where lane = $1 for update", lease.lane
+            counter = int(
+                await conn.fetchval(
+                    "select next_nonce from chain.lane where lane = $1 for update", lease.lane
+                )
             )
-            counter = int(lane["next_nonce"])
             used = await conn.fetchval(
                 """select coalesce(max(nonce), -1) from chain.outbox
                    where lane = $1 and state in ('mined', 'reverted', 'failed', 'included')""",
