@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -125,6 +126,8 @@ class CometNetwork:
             raise NetworkSettingRefused("not so many nodes", field="reserve")
         if not 1 <= archive <= validators:
             raise NetworkSettingRefused("the archive is one of the validators", field="archive")
+        if timeout_commit is not None and not re.fullmatch(r"[1-9][0-9]{1,4}ms|[1-9][0-9]?s", timeout_commit):
+            raise NetworkSettingRefused("a block time is 10ms to 99s", field="block_time")
         funded = list(dict.fromkeys(fund))
         if not 1 <= relayers <= 16 or len(funded) > 32:
             raise NetworkSettingRefused("1 to 16 relayers, at most 32 further addresses", field="relayers")

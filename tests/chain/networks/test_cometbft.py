@@ -85,6 +85,7 @@ def test_one_of_four_dead_and_back_then_another(network4: CometNetwork) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_one_of_four_dead_for_three_minutes_and_back_then_another(network4: CometNetwork) -> None:
     _dead_validator(network4, 180)
 
@@ -403,7 +404,7 @@ def test_a_taken_port_is_moved_and_a_foreign_process_number_ignored(home: Path) 
 
 
 def test_settings_that_are_refused_leave_nothing(home: Path) -> None:
-    for options in (
+    refused: tuple[dict[str, Any], ...] = (
         {"validators": 0},
         {"validators": 8},
         {"validators": 2, "archive": 3},
@@ -411,9 +412,13 @@ def test_settings_that_are_refused_leave_nothing(home: Path) -> None:
         {"relayers": 0},
         {"evm_chain_id": 0},
         {"evm_chain_id": 2**53},
-    ):
+        {"timeout_commit": "fast"},
+        {"timeout_commit": "0s"},
+        {"fund": [bytes([n]) * 20 for n in range(33)]},
+    )
+    for options in refused:
         with pytest.raises(NetworkSettingRefused):
-            CometNetwork.create(home, **options)  # type: ignore[arg-type]
+            CometNetwork.create(home, **options)
         assert not (home / "net").exists()
 
 
