@@ -103,6 +103,8 @@ class FsckOptions:
 
     rebuild: bool = False
     """First make the tiles anew from the entries."""
+    logs: frozenset[bytes] | None = None
+    """Only these log ids."""
     vault: Vault | None = None
     """Open every body."""
     log_keys: Mapping[bytes, bytes] = field(default_factory=dict)
@@ -120,12 +122,12 @@ DEFAULT_OPTIONS = FsckOptions()
 async def run(
     pool: Pool, contract: ContractPort | None = None, options: FsckOptions = DEFAULT_OPTIONS
 ) -> FsckReport:
-    """Check all logs; with `contract`, against the chain as well. Raises what database and nodes raise."""
+    """Check the logs; with `contract`, against the chain as well. Raises what database and nodes raise."""
     report = FsckReport(
         chain_compared=contract is not None, promises_verified=bool(options.log_keys), rebuilt=options.rebuild
     )
     async with pool.acquire() as conn:
-        logs = await load_logs(conn)
+        logs = [log for log in await load_logs(conn) if options.logs is None or log.log_id in options.logs]
         if options.rebuild:
             for log in logs:
                 await rebuild_tiles(conn, log.log_no)
