@@ -6,11 +6,11 @@ SM3 is GB/T 32905-2016. Keccak-256 has the pre-standard padding that Ethereum us
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Protocol
+
+from protocol.keccak import implementation as keccak_implementation
 
 HASH_LEN = 32
 LEAF_PREFIX = b"\x00"
@@ -131,28 +131,9 @@ def sm3(data: bytes) -> bytes:
     return SM3.digest(data)
 
 
-def _import_keccak() -> Any:
-    """pycryptodome's Keccak, over ctypes where cffi is not loaded anyway.
-
-    Importing cffi costs a third of the command's start, and its calls are no faster here.
-    """
-    if "cffi" in sys.modules:
-        from Crypto.Hash import keccak
-
-        return keccak
-    sys.modules["cffi"] = cast("ModuleType", None)  # makes the import inside pycryptodome fail over
-    try:
-        from Crypto.Hash import keccak
-
-        return keccak
-    finally:
-        del sys.modules["cffi"]
-
-
-_keccak = _import_keccak()
+_keccak256 = keccak_implementation()
 
 
 def keccak256(data: bytes) -> bytes:
     """Keccak-256 as in the Ethereum yellow paper, 32 bytes."""
-    digest: bytes = _keccak.new(data=data, digest_bits=256).digest()
-    return digest
+    return _keccak256(data)

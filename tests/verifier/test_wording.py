@@ -1,0 +1,63 @@
+"""Words: every verdict code in Chinese, never a claim that a receipt cannot carry."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from protocol.i18n import Language
+from tests.verifier.test_verify import CASES
+from verifier import wording
+from verifier.verdict import NAMES, Changed, Result, Status
+
+ROOM = Path(wording.__file__).parent
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_codes_have_words_in_both_languages(name: str) -> None:
+    code = CASES[name].code
+    zh, en = wording.say_code(code, "zh"), wording.say_code(code, "en")
+    assert re.search(r"[一-鿿]", zh), code
+    assert en
+    assert en != code
+
+
+def test_every_code_that_a_step_gives_by_itself_has_words() -> None:
+    source = "".join((ROOM / name).read_text() for name in ("verify.py", "verify_chain.py", "verdict.py"))
+    given = set(re.findall(r'Status\.\w+, "(\w+)"', source)) | set(re.findall(r"errors\.(\w+)\(", source))
+    assert len(given) > 20
+    for code in given:
+        assert wording.say_code(code, "zh") != code
+
+
+def test_everything_that_is_named_has_words() -> None:
+    assert set(wording.NAMES) == set(NAMES)
+    assert set(wording.STATUSES) == set(Status)
+    assert set(wording.RESULTS) == set(Result)
+    assert set(wording.CHANGED) == set(Changed)
+    source = "".join((ROOM / name).read_text() for name in ("verify.py", "verify_chain.py"))
+    for what in re.findall(r'note\("([\w.]+)"', source):
+        assert what in wording.COMPARED, what
+    assert set(wording.NOT_CHECKED) == set(NAMES) - {"receipt"}
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_no_words_say_true_or_recognised(lang: Language) -> None:
+    tables = (
+        wording.RESULTS,
+        wording.STATUSES,
+        wording.NAMES,
+        wording.CHANGED,
+        wording._CODES,
+        wording.COMPARED,
+    )
+    said = " ".join(text.choose(lang) for table in tables for text in table.values())
+    for claim in ("真实", "法院认", "采信", "authentic", "recognised", "recognized", "is true", "admissible"):
+        assert claim not in said
+
+
+def test_an_unknown_code_is_shown_as_it_is() -> None:
+    assert wording.say_code("SomethingNew", "zh") == "SomethingNew"
+    assert wording.say_code("SomethingNew", "en") == "SomethingNew"
