@@ -40,10 +40,20 @@ def network_of(home: Path) -> Network:
     if table is not None:
         return _network(table)
     from chain.networks.cometbft import CometNetwork
+    from chain.networks.dev import DevNetwork
+    from chain.networks.errors import NetworkMissing
 
-    local = CometNetwork.load(home)
+    engine = "cometbft"
+    local: CometNetwork | DevNetwork
+    try:
+        local = CometNetwork.load(home)
+    except NetworkMissing as missing:
+        try:
+            local, engine = DevNetwork.load(home), "dev"
+        except NetworkMissing:
+            raise missing from None
     return _with_profile(
-        "cometbft", local.evm_chain_id, local.chain_id, tuple(local.rpc_urls), tuple(local.comet_urls)
+        engine, local.evm_chain_id, local.chain_id, tuple(local.rpc_urls), tuple(local.comet_urls)
     )
 
 
