@@ -215,12 +215,20 @@ class Stack:
             asyncio.run(self._chain(cluster, network, consortium))
             port = self._configure()
             if services:
-                with self._say.step("worker"):
-                    self._service(WORKER)
-                with self._say.step("gateway", url=f"http://127.0.0.1:{port}"):
-                    self._service(GATEWAY)
-                    self.wait_ready(GATEWAY)
+                self.start_services(port)
         return self.state()
+
+    def start_services(self, port: int) -> None:
+        """Starts worker and gateway unless they run; returns when the gateway is ready.
+
+        Raises:
+            ServiceNotReady
+        """
+        with self._say.step("worker"):
+            self._service(WORKER)
+        with self._say.step("gateway", url=f"http://127.0.0.1:{port}"):
+            self._service(GATEWAY)
+            self.wait_ready(GATEWAY)
 
     def _network(self, validators: int | None) -> CometNetwork:
         try:

@@ -120,6 +120,6 @@ def _submission_operation(schema: dict[str, Any]) -> dict[str, Any]:
                 "description": "accepted, with the signed promise",
                 "content": content("AcceptanceDocument"),
             },
-            **{str(k): v for k, v in problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503).items()},
+            **{str(k): v for k, v in problems(401, 403, 404, 409, 413, 415, 422, 429, 503).items()},
         },
     }

@@ -134,5 +134,6 @@ class Problem:
 
 
 def http_status(error: CaseledgerError) -> int:
-    """The status of an error; malformed content is 422 when the class says no more than 400."""
-    return error.http_status
+    """The status of an error. Input that this API cannot take is 422, whether bytes or rules are broken;
+    400 is left to what is no HTTP."""
+    return 422 if error.http_status == 400 else error.http_status

@@ -22,6 +22,7 @@ import pytest
 from chain.networks.cometbft import CometNetwork
 from chain.networks.dev import DevNetwork
 from chain.networks.errors import NetworkError
+from cli.stack import Stack
 from storage.cluster import Cluster, Database
 
 _PREFIX = "clt-"
@@ -47,6 +48,9 @@ class PgDatabase:
 
 
 def _remove(home: Path) -> None:
+    if (home / "run").exists():
+        with contextlib.suppress(Exception):
+            Stack(home).down()
     with contextlib.suppress(NetworkError):
         CometNetwork.load(home).down()
     with contextlib.suppress(NetworkError):
@@ -117,6 +121,18 @@ def network4() -> Iterator[CometNetwork]:
         network = CometNetwork.create(home, validators=4)
         network.up(wait=120)
         yield network
+    finally:
+        _remove(home)
+
+
+@pytest.fixture(scope="session")
+def local_stack() -> Iterator[Stack]:
+    """The whole ledger as `caseledger up` makes it, one validator, running. Leave it as you found it."""
+    home = make_home()
+    try:
+        stack = Stack(home)
+        stack.up()
+        yield stack
     finally:
         _remove(home)
 

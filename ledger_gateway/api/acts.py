@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/acts", tags=["acts"])
     status_code=202,
     summary="Relay a signed act; any member's gateway takes any member's act",
     response_model=ActState,
-    responses=problems(400, 409, 413, 422, 429, 503),
+    responses=problems(409, 413, 422, 429, 503),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -24,14 +24,13 @@ class ProblemDocument(BaseModel):
 
 
 _DESCRIPTIONS: Final = {
-    400: "not readable",
     401: "no valid login act, or a signature that does not hold",
     403: "this key or organisation may not",
     404: "not there, or not for you",
     409: "contradicts what is there",
     413: "too large",
     415: "unknown media type",
-    422: "well-formed, and against a rule",
+    422: "not readable, or against a rule",
     429: "rate used up; Retry-After",
     503: "busy or down; Retry-After; nothing was done",
 }
