@@ -109,7 +109,7 @@ def _settle(ledger: Ledger, leaves: int) -> bool:
     """Until all is anchored, so that nothing else is at work; False when that takes too long."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        logs = ledger.client.status()["logs"]
+        logs = ledger.client.status()["evidence"]["logs"]
         if all(log["proved"] >= log["accepted"] for log in logs) and logs[0]["accepted"] >= leaves:
             return True
         time.sleep(0.5)

@@ -1,8 +1,8 @@
 """From submission to a receipt that verifies offline, and what a receipt weighs and costs to verify.
 
 The ledger is otherwise idle. A sample starts at a random moment between two blocks: one document is
-submitted, and the clock stops when the receipt that came back has been verified with the trust file alone. The
-block time is counted on the same chain while the samples run.
+submitted, and the clock stops when the receipt that came back has been verified with the trust file alone.
+The block time is counted on the same chain while the samples run.
 """
 
 from __future__ import annotations
