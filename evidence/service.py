@@ -375,12 +375,15 @@ class EvidenceService:
     async def _visible(
         self, conn: AnyConnection, ids: Sequence[bytes], viewer: Viewer, case_id: bytes | None
     ) -> dict[bytes, asyncpg.Record]:
-        """By full id: the index holds only eight bytes of it."""
+        """By full id: the index holds only eight bytes of it.
+
+        The same leaf may stand in a closed log and in its successor; then the one that counts is meant.
+        """
         wanted = set(ids)
-        found = {}
+        found: dict[bytes, asyncpg.Record] = {}
         for row in await repository.by_ids(conn, ids, viewer, case_id):
             identity = evidence_id(row["leaf"])
-            if identity in wanted:
+            if identity in wanted and (identity not in found or _is_beyond(found[identity])):
                 found[identity] = row
         return found
 
