@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks import machine
-from benchmarks.report import Result, machine_lines, summary_lines, table_lines
+from benchmarks.report import Result, document, machine_lines, summary_lines, table_lines
 from benchmarks.rows import Options, Row
 from protocol.i18n import Language, Text, language
 
@@ -56,6 +56,7 @@ _USAGE = {
     "only": Text("只运行这些组（逗号分隔）：", "only these benches, comma-separated: "),
     "json": Text("以 JSON 输出", "print JSON"),
     "out": Text("同时写入 JSON 文件", "also write the JSON to this file"),
+    "doc": Text("把结果写进这份文档的标记之间", "write the results between the marks of this document"),
     "dir": Text("临时文件放在这里（须是真实磁盘）", "temporary files go here (a real disk)"),
     "lang": Text("界面语言", "language"),
 }
@@ -85,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = json.dumps(result.as_json(), ensure_ascii=False, indent=1)
     if args.out:
         Path(args.out).write_text(text + "\n", "utf-8")
+    if args.doc:
+        page = Path(args.doc)
+        page.write_text(document(page.read_text("utf-8"), result), "utf-8")
     if args.json:
         print(text)
     else:
@@ -101,6 +105,7 @@ def _parser(lang: Language) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help=text["json"])
     parser.add_argument("--out", metavar="FILE", help=text["out"])
+    parser.add_argument("--doc", metavar="FILE", help=text["doc"])
     parser.add_argument("--dir", metavar="FOLDER", help=text["dir"])
     parser.add_argument("--lang", choices=("zh", "en"), help=text["lang"])
     parser.add_argument("--child", help=argparse.SUPPRESS)

@@ -30,6 +30,7 @@ _SYNC = Text(
     "落盘：追加 64 字节并 fdatasync，{rate:,.0f} 次/秒，p50 {p50:.0f} µs，p99 {p99:.0f} µs（{rounds:,} 次）",
     "sync: append 64 B and fdatasync, {rate:,.0f}/s, p50 {p50:.0f} µs, p99 {p99:.0f} µs ({rounds:,} rounds)",
 )
+_WHEN = Text("{started}，提交 `{commit}`。", "{started}, commit `{commit}`.")
 _TOTAL = Text(
     "用时 {seconds:.0f} 秒；{met} 项达到，{missed} 项未达到，{failed} 组未完成",
     "took {seconds:.0f} s; {met} met, {missed} not met, {failed} benches did not finish",
@@ -123,6 +124,28 @@ def summary_lines(result: Result, lang: Language) -> list[str]:
         )
     )
     return lines
+
+
+RESULTS = (
+    "<!-- results: written by `python -m benchmarks --doc docs/benchmarks.md` -->",
+    "<!-- end of results -->",
+)
+
+
+def document(text: str, result: Result) -> str:
+    """`text` with the results between its two marks replaced, in both languages."""
+    first, last = RESULTS
+    before, _, rest = text.partition(first)
+    _, found, after = rest.partition(last)
+    if not found:
+        raise ValueError("the document has no place for results")
+    lines = [first]
+    headings: tuple[tuple[Language, str], ...] = (("zh", "## 结果"), ("en", "## Results"))
+    for lang, heading in headings:
+        lines += ["", heading, "", _WHEN.format(lang, started=result.started, commit=result.commit)]
+        lines += ["", *(f"* {line}" for line in machine_lines(result.machine, result.sync, lang))]
+        lines += ["", *table_lines(result.rows, lang), "", *summary_lines(result, lang)]
+    return before + "\n".join([*lines, "", last]) + after
 
 
 def _beside(row: Row, other: Beside | None, lang: Language) -> list[str]:
