@@ -44,9 +44,9 @@ def entries() -> Rows:
         if kind is EvidenceClass.LOG_CONTINUATION:
             continue
         flags = int(kind is EvidenceClass.MEDIATION_RECORD)
-        header = Header(
-            kind, 2**32 - 1 if kind == 1 else int(kind), case, 2**64 - 1 if kind == 1 else 7, flags
-        )
+        largest = kind is EvidenceClass.CONTRACT
+        submitter, sequence = (2**32 - 1, 2**64 - 1) if largest else (int(kind), 7)
+        header = Header(kind, submitter, case, sequence, flags)
         row(kind.name.lower(), entry.leaf(header, small.encode()), small.encode())
     header = Header(EvidenceClass.CONTRACT, 3, case, 1, 1)
     good = entry.leaf(header, large.encode())
