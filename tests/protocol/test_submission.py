@@ -254,7 +254,7 @@ def test_a_deadline_before_acceptance_is_refused() -> None:
 
 
 def test_500_entries_are_parsed_and_checked_fast_enough() -> None:
-    # 40,000 leaves/s are wanted from the whole of accept; benchmarks/verify.py measures this part.
+    # 40,000 leaves/s are wanted from the whole of accept; this part is only kept from falling far.
     data = dataclasses.replace(GOOD, entries=tuple(entries(500))).encode()
     best = 9.0
     for _ in range(5):
