@@ -20,7 +20,7 @@ from evidence.batches import clear_trouble, note_trouble
 from evidence.capturing import Capturer
 from evidence.errors import AnchorPending, NotTheWriter
 from evidence.logs import LogContext
-from evidence.ports import Clock, system_clock
+from evidence.ports import Clock, FaultPoints, system_clock
 from evidence.sealer import Sealer
 from protocol.errors import CaseledgerError
 from storage.db import TRANSIENT, Pool, unavailable
@@ -58,6 +58,7 @@ class LogWorker:
         outbox: OutboxWorker | None = None,
         *,
         clock: Clock = system_clock,
+        faults: FaultPoints | None = None,
     ) -> None:
         """`outbox`: also send with this worker; None when another process sends."""
         self.metrics = WorkerMetrics()
@@ -68,6 +69,7 @@ class LogWorker:
         self._capturer = capturer
         self._outbox = outbox
         self._clock = clock
+        self._faults = faults or FaultPoints()
         self._send = asyncio.Event()
         self._clean: set[str] = set()
 
@@ -183,6 +185,8 @@ class LogWorker:
         while not stop.is_set():
             self._send.clear()
             busy = await self._guarded("send", outbox.run_once)
+            if busy:
+                self._faults.hit("anchor.sent")
             wait = RETRY if busy is None else POLL if busy else IDLE
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._send.wait(), wait)
