@@ -398,8 +398,7 @@ def _list_remote(session: _Session, case_commitment: str | None) -> int:
     cursor: str | None = None
     while True:
         page = session.gateways[0].list_evidence(case_commitment=case_commitment, cursor=cursor)
-        for item in page["items"]:
-            session.emit(item)
+        _say_items(session, page["items"])
         cursor = page.get("next")
         if cursor is None:
             return EXIT_OK
@@ -407,6 +406,7 @@ def _list_remote(session: _Session, case_commitment: str | None) -> int:
 
 def _show(session: _Session) -> int:
     from agent.errors import GatewayRefused, GatewayUnreachable
+    from cli.people import entry_lines, local_lines
     from protocol.identifiers import parse_hex32
 
     identifier = parse_hex32(session.args.id, "id")
@@ -425,7 +425,13 @@ def _show(session: _Session) -> int:
         "local": None if local is None else _entry_json(local, session.journal.case_names()),
         "gateway": remote,
     }
-    print(json.dumps(value, ensure_ascii=False, indent=None if session.args.json else 2))
+    if session.args.json:
+        session.emit(value)
+        return EXIT_OK
+    if remote is not None:
+        print("\n".join(entry_lines(remote, session.lang)))
+    if value["local"] is not None:
+        print("\n".join(local_lines(value["local"], session.lang)))
     return EXIT_OK
 
 
@@ -479,12 +485,22 @@ def _find(session: _Session) -> int:
     items = session.gateways[0].find(digest)
     if session.args.json:
         session.emit(items)
-    else:
-        for item in items:
-            session.emit(item)
-        if not items:
-            session.say("none")
+        return EXIT_OK
+    _say_items(session, items)
+    if not items:
+        session.say("none")
     return EXIT_OK
+
+
+def _say_items(session: _Session, items: list[dict[str, Any]]) -> None:
+    """A JSON line for each item, or lines for people with a gap between items."""
+    from cli.people import entry_lines
+
+    for item in items:
+        if session.args.json:
+            session.emit(item)
+        else:
+            print("\n".join(entry_lines(item, session.lang)), end="\n\n")
 
 
 def _open(session: _Session) -> int:

@@ -122,7 +122,10 @@ def _print(args: argparse.Namespace, state: StackState) -> None:
         print(f"{word(service.name):<10} {up(service.running)}{where}")
     evidence = (state.evidence or {}).get("evidence")
     if evidence is not None:
-        print(json.dumps(evidence, ensure_ascii=False, indent=2))
+        from cli.people import log_lines
+
+        for log in evidence["logs"]:
+            print("\n".join(log_lines(log, lang)))
 
 
 def reset(args: argparse.Namespace) -> int:

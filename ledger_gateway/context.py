@@ -29,7 +29,7 @@ from protocol.identifiers import log_id
 from storage.cluster import Cluster
 from storage.db import Pool, connect_pool
 
-VAULT_NAME = "vault.json"
+VAULT_NAME = "vault.keyring"  # not *.json: those are key files of one key each
 
 
 def roles_of(registry: RegistryView, index: int) -> int:
