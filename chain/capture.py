@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chain import rlp
 from chain.deployment import Deployment
 from chain.errors import ChainError
 from chain.evm import binary, quantity
@@ -391,27 +392,10 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
                 raise ProofNotCaptured(f"a node's block lacks {name}")
             break
         if number:
-            whole = quantity(value)
-            items.append(whole.to_bytes((whole.bit_length() + 7) // 8, "big"))
+            items.append(rlp.integer(quantity(value)))
         else:
             items.append(binary(value))
-    return _rlp_list(items)
-
-
-def _rlp_list(items: Sequence[bytes]) -> bytes:
-    body = b"".join(_rlp_string(item) for item in items)
-    return _rlp_length(len(body), 0xC0) + body
-
-
-def _rlp_string(item: bytes) -> bytes:
-    return item if len(item) == 1 and item[0] < 0x80 else _rlp_length(len(item), 0x80) + item
-
-
-def _rlp_length(length: int, offset: int) -> bytes:
-    if length < 56:
-        return bytes([offset + length])
-    size = (length.bit_length() + 7) // 8
-    return bytes([offset + 55 + size]) + length.to_bytes(size, "big")
+    return rlp.encode_list(items)
 
 
 # Development chain

@@ -1,4 +1,7 @@
-"""Relayer keys: they pay for gas and prove nothing. Whose act it is, the act's own signature says."""
+"""Relayer keys: they pay for gas and prove nothing. Whose act it is, the act's own signature says.
+
+Signing goes straight to libsecp256k1 (coincurve): there is no slow path that could be taken unnoticed.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coincurve import PrivateKey
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 
 from chain.errors import SignerUnusable
-from protocol.hashing import keccak256
+from protocol.acts import address_of
 
 _MAX_FILE = 4096
-
-
-def require_fast_signing() -> None:
-    """Raise SignerUnusable unless eth-account signs through coincurve (ten times the pure Python rate)."""
-    from eth_keys.backends import get_backend
-
-    backend = type(get_backend()).__name__
-    if backend != "CoinCurveECCBackend":
-        raise SignerUnusable(
-            f"signing would run in {backend}",
-            hint="install coincurve and unset ECC_BACKEND_CLASS",
-        )
 
 
 @dataclass(frozen=True)
@@ -44,21 +33,21 @@ class RelayerKey:
 
     name: str
     address: bytes
-    account: LocalAccount = field(repr=False, compare=False)
+    _key: PrivateKey = field(repr=False, compare=False)
 
     @staticmethod
     def from_secret(name: str, secret: bytes) -> RelayerKey:
-        """From 32 secret bytes. Raises SignerUnusable on a wrong secret or a slow signing library."""
-        require_fast_signing()
+        """From 32 secret bytes. Raises SignerUnusable."""
         try:
-            public = PrivateKey(secret).public_key.format(compressed=False)
+            key = PrivateKey(secret)
         except ValueError:
             raise SignerUnusable(f"{name} is not a secp256k1 secret", field="key") from None
-        account: LocalAccount = Account.from_key(secret)
-        address = keccak256(public[1:])[-20:]
-        if bytes.fromhex(account.address[2:]) != address:
-            raise SignerUnusable(f"{name} gives two addresses", field="key")
-        return RelayerKey(name, address, account)
+        return RelayerKey(name, address_of(key.public_key), key)
+
+    def recoverable(self, digest: bytes) -> tuple[int, int, int]:
+        """(r, s, parity) over a 32-byte digest; s in the lower half, deterministic (RFC 6979)."""
+        raw = self._key.sign_recoverable(digest, hasher=None)
+        return int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"), raw[64]
 
 
 def load_relayer(path: Path) -> RelayerKey:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chain import rlp
 from chain.signer import RelayerKey, Signed
+from protocol.hashing import keccak256
 
 TRANSFER_GAS = 21_000
 MAX_DATA = 120_000  # bytes; nodes refuse more than 128 KiB
@@ -37,18 +39,18 @@ class Call:
 
 def sign(key: RelayerKey, call: Call, *, chain_id: int, nonce: int, gas: int, gas_price: int) -> Signed:
     """Sign a legacy transaction (EIP-155). Deterministic: the same fields give the same bytes (RFC 6979)."""
-    signed = key.account.sign_transaction(
-        {
-            "chainId": chain_id,
-            "nonce": nonce,
-            "gas": gas,
-            "gasPrice": gas_price,
-            "to": b"" if call.recipient is None else call.recipient,
-            "value": call.value,
-            "data": call.data,
-        }
-    )
-    return Signed(bytes(signed.raw_transaction), bytes(signed.hash))
+    fields = [
+        rlp.integer(nonce),
+        rlp.integer(gas_price),
+        rlp.integer(gas),
+        call.recipient or b"",
+        rlp.integer(call.value),
+        call.data,
+    ]
+    digest = keccak256(rlp.encode_list([*fields, rlp.integer(chain_id), b"", b""]))
+    r, s, parity = key.recoverable(digest)
+    raw = rlp.encode_list([*fields, rlp.integer(chain_id * 2 + 35 + parity), rlp.integer(r), rlp.integer(s)])
+    return Signed(raw, keccak256(raw))
 
 
 def sign_filler(key: RelayerKey, *, chain_id: int, nonce: int, gas_price: int) -> Signed:
