@@ -286,6 +286,9 @@ class Stack:
             if (deployment.rpc, deployment.comet) != (rpc, comet):
                 deployment = deployment.with_urls(rpc, comet)
                 deployment.save(self.home)
+                # Running services still ask at the old ones; they are started again further down.
+                for name in SERVICES:
+                    self.stop_service(name)
             await deploying.check(evm, deployment)
             return deployment
         target = deploying.Network(
@@ -326,13 +329,13 @@ class Stack:
     async def _publish_hpke(
         self, evm: Evm, sender: RelayerKey, deployment: Deployment, consortium: Consortium, gas_price: int
     ) -> None:
-        """Publishes each member's sealing key that the registry does not show yet."""
+        """Publishes the sealing key of each member that has none yet; a later one is the member's own."""
         registry = interface(REGISTRY)
         for index, member in enumerate(consortium.members, start=1):
             look = registry.function("organisation")
             answer = await evm.call(bytes(20), Call(deployment.registry.address, look.encode(index)))
             values = dict(zip(_ORGANISATION, look.decode(answer)[0], strict=True))
-            if member.hpke is None or values["hpkeKey"] == member.hpke:
+            if member.hpke is None or any(values["hpkeKey"]):
                 continue
             now = int((await evm.head()).time)
             act = SetHpkeKey(index, member.hpke, now, UINT40_MAX, values["nonce"], now + APPROVAL_SECONDS)

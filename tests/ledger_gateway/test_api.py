@@ -85,6 +85,9 @@ def _unsigned(bank: Caller, entries: list[tuple[bytes, bytes]]) -> bytes:
     return replace(good, entries=tuple(entries)).encode()
 
 
+HIGH_S = b"\x01" * 32 + b"\xfe" * 32 + b"\x1b"
+
+
 def _elsewhere(bank: Caller, chain: int) -> Domain:
     """The next chain, or another contract of this one."""
     return Domain(bank.domain.chain_id + chain, bank.domain.contract if chain else bytes(20))
@@ -121,10 +124,11 @@ BAD: dict[str, tuple[int, str, Callable[[Caller], bytes]]] = {
     "the same entry twice": (422, "MalformedInput", lambda b: _unsigned(b, [b.entry()] * 2)),
     "signature too short": (422, "MalformedInput", lambda b: _with(b.submission(), signature=bytes(64))),
     "signature of zeros": (401, "BadSignature", lambda b: _with(b.submission(), signature=bytes(65))),
-    "signature in the upper half": (401, "BadSignature", lambda b: _with(b.submission(), signature=b"\x01" * 32 + b"\xfe" * 32 + b"\x1b")),
+    "signature in the upper half": (401, "BadSignature", lambda b: _with(b.submission(), signature=HIGH_S)),
     "signed by nobody's key": (403, "KeyUnknown", lambda b: _with(b.submission(), entries=(b.entry(),))),
     "signed for another chain": (403, "KeyUnknown", lambda b: b.submission(domain=_elsewhere(b, 1)).encode()),
-    "signed for another contract": (403, "KeyUnknown", lambda b: b.submission(domain=_elsewhere(b, 0)).encode()),
+    "signed for another contract": (
+        403, "KeyUnknown", lambda b: b.submission(domain=_elsewhere(b, 0)).encode()),
     "key of another purpose": (403, "KeyWrongPurpose", lambda b: b.submission(key=b.key("auth")).encode()),
     "expired act": (403, "ActExpired", lambda b: b.submission(valid_until=int(time.time()) - 5).encode()),
     "another log": (404, "LogUnknown", lambda b: b.submission(log_id=bytes(32)).encode()),
