@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import coincurve
 
@@ -140,10 +140,15 @@ def _word(kind: str, value: object, field: str) -> bytes:
         if not isinstance(value, str):
             raise MalformedInput(f"{field}: text is expected", field=field)
         return keccak256(value.encode("utf-8"))
+    return expect.uint(value, field, _uint_maximum(kind, field)).to_bytes(32, "big")
+
+
+@lru_cache(maxsize=64)
+def _uint_maximum(kind: str, field: str) -> int:
     found = _UINT.fullmatch(kind)
     if found is None:
         raise MalformedInput(f"{field}: type {kind} is not used in acts", field=field)
-    return expect.uint(value, field, 2 ** int(found[1]) - 1).to_bytes(32, "big")
+    return int(2 ** int(found[1]) - 1)
 
 
 @dataclass(frozen=True)
@@ -177,15 +182,22 @@ class Act:
 
     def struct_hash(self) -> bytes:
         """EIP-712 `hashStruct`, 32 bytes."""
-        act_type = parse_type(self.TYPE)
-        words = [act_type.type_hash]
-        for (kind, name), own in zip(act_type.members, dataclasses.fields(self), strict=True):
-            words.append(_word(kind, getattr(self, own.name), name))
-        return keccak256(b"".join(words))
+        type_hash, members = _layout(type(self))
+        words = [_word(kind, getattr(self, own), name) for kind, name, own in members]
+        return keccak256(type_hash + b"".join(words))
 
     def digest(self, domain: Domain) -> bytes:
         """What is signed: keccak256(0x1901 ‖ domain separator ‖ struct hash)."""
         return keccak256(b"\x19\x01" + domain.separator() + self.struct_hash())
+
+
+@lru_cache(maxsize=64)
+def _layout(act: Any) -> tuple[bytes, tuple[tuple[str, str, str], ...]]:
+    """Type hash and (type, name, attribute) of every member of a subclass of `Act`."""
+    act_type = parse_type(act.TYPE)
+    own = [field.name for field in dataclasses.fields(act)]
+    members = zip(act_type.members, own, strict=True)
+    return act_type.type_hash, tuple((kind, name, attribute) for (kind, name), attribute in members)
 
 
 @dataclass(frozen=True)
@@ -354,7 +366,13 @@ class Signer(Protocol):
 
 def address_of(public_key: coincurve.PublicKey) -> bytes:
     """Ethereum address of a secp256k1 key, 20 bytes."""
-    return keccak256(public_key.format(compressed=False)[1:])[-20:]
+    return _address(public_key.format(compressed=False))
+
+
+@lru_cache(maxsize=4096)
+def _address(point: bytes) -> bytes:
+    """Of an uncompressed point; the same organisations sign again and again."""
+    return keccak256(point[1:])[-20:]
 
 
 def recover(digest: bytes, signature: bytes) -> bytes:
