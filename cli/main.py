@@ -62,6 +62,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "net": ("cli.net", "本地网络：启动、停止、状态、演练", "local network: up, down, status, drills"),
     "gateway": ("cli.gateway", "运行网关（HTTP 服务）", "run the gateway, the HTTP service"),
     "worker": ("cli.worker", "运行后台任务：封存、锚定、取证明", "run the worker: seal, anchor, capture"),
+    "fsck": (
+        "cli.fsck",
+        "重新计算全部存储内容并与链比对",
+        "compute all that is stored again and compare it with the chain",
+    ),
+    "log": (
+        "cli.log",
+        "日志恢复：密钥被盗或数据库恢复之后",
+        "carry on after a stolen anchor key or a restored database",
+    ),
     "conformance": (
         "cli.conformance",
         "逐行核验标准输入的 JSON 测试向量，逐行给出结论",

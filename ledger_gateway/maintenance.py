@@ -1,0 +1,158 @@
+"""What an operator does to a log by hand: check the books, and carry on in a successor log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.keys import load_ed25519, load_secp256k1
+from chain import cursor
+from chain.deployment import Deployment
+from chain.engines import profile
+from chain.evm import Evm
+from chain.rpc import RpcPool
+from evidence import fsck, recovery
+from evidence.contract import ContractReader
+from evidence.fsck import FsckOptions, FsckReport
+from evidence.intake import Acceptor
+from evidence.logs import LogContext, load_log
+from evidence.recovery import CloseChoice
+from evidence.vault import Vault
+from ledger_gateway.context import VAULT_NAME, dsn, key_file, load_deployment, open_base, system_clock
+from ledger_gateway.settings import Settings
+from protocol.identifiers import log_id
+from storage.db import Pool, connect_pool
+
+TRUST_FILE = Path("trust/accepted.cltrust")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """A database pool of one role, and the contract as the nodes show it."""
+
+    deployment: Deployment
+    pool: Pool
+    rpc: RpcPool
+    contract: ContractReader
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings, role: str) -> AsyncIterator[Tools]:
+    """Database and nodes without any loop."""
+    deployment = load_deployment(settings)
+    engine = profile(deployment.engine)
+    async with AsyncExitStack() as stack:
+        embedded = settings.database_dsn_file is None
+        pool = await connect_pool(dsn(settings, role), min_size=1, role=None if embedded else role)
+        stack.push_async_callback(pool.close)
+        rpc = await stack.enter_async_context(
+            RpcPool(
+                deployment.rpc,
+                engine,
+                chain_id=deployment.chain_id,
+                comet_urls=deployment.comet,
+                comet_chain_id=deployment.network_id,
+            )
+        )
+        contract = ContractReader(
+            Evm(rpc),
+            deployment.evidence_log.address,
+            first_block=deployment.block,
+            depth=engine.depth,
+            max_range=engine.max_log_range,
+        )
+        yield Tools(deployment, pool, rpc, contract)
+
+
+async def check(
+    settings: Settings,
+    *,
+    rebuild: bool = False,
+    with_chain: bool = True,
+    progress: Callable[[int], None] = lambda leaves: None,
+) -> FsckReport:
+    """Check every log of this database; `rebuild` first makes all that is derived anew.
+
+    Raises:
+        DatabaseUnavailable, RpcUnavailable, and errors of key files
+    """
+    async with open_tools(settings, "sealer" if rebuild else "reader") as tools:
+        if rebuild and with_chain:
+            await cursor.rebuild(tools.pool, tools.rpc, tools.deployment)
+        trust = settings.home / TRUST_FILE
+        key = load_ed25519(key_file(settings, settings.log_key)).public_key
+        options = FsckOptions(
+            rebuild=rebuild,
+            vault=Vault.open(settings.keys_folder / VAULT_NAME),
+            log_keys={log_id(settings.log_origin): key},
+            trust=trust.read_bytes() if trust.exists() else None,
+            at=int(time.time()),
+            progress=progress,
+        )
+        return await fsck.run(tools.pool, tools.contract if with_chain else None, options)
+
+
+async def plan(settings: Settings) -> CloseChoice:
+    """At which sizes the log of the settings could be closed.
+
+    Raises:
+        DatabaseUnavailable, RpcUnavailable, LogUnknown
+    """
+    async with open_tools(settings, "reader") as tools:
+        return await recovery.close_choice(tools.pool, await _log(tools, settings), tools.contract)
+
+
+async def release(settings: Settings) -> None:
+    """Open a halted log again.
+
+    Raises:
+        LogForked while the chain holds something else than the database
+    """
+    async with open_tools(settings, "sealer") as tools:
+        await recovery.release(tools.pool, await _log(tools, settings), tools.contract)
+
+
+async def succeed(settings: Settings, origin: str) -> LogContext:
+    """Make the successor known that governance opened, after it closed the log of the settings.
+
+    Raises:
+        LogForked, LogUnknown, RecordDamaged
+    """
+    async with open_tools(settings, "reader") as tools:
+        owners = await connect_pool(dsn(settings, "migrator"), min_size=1, max_size=1)
+        try:
+            async with owners.acquire() as owner:
+                return await recovery.succeed(owner, await _log(tools, settings), origin, tools.contract)
+        finally:
+            await owners.close()
+
+
+async def begin(settings: Settings, act_key: Path) -> tuple[bytes, int]:
+    """Write the continuation into the settings' log, a successor, and log again what the operator (`act_key`
+    is its key) had beyond the closed size. The continuation's evidence id, and how many leaves came back.
+
+    Other organisations' leaves need their own signatures: their agents send them again.
+
+    Raises:
+        MalformedInput when the log continues no other; what accepting raises
+    """
+    key = load_secp256k1(act_key)
+    async with open_base(settings, role="gateway", application="caseledger-log") as base:
+        signer = load_ed25519(key_file(settings, settings.log_key))
+        async with Acceptor(
+            base.pool, base.log, base.chain.registry, signer, base.vault, clock=system_clock
+        ) as acceptor:
+            await acceptor.writable(5.0)
+            first = await recovery.begin(base.pool, acceptor, key)
+            async with base.pool.acquire() as conn:
+                waiting = await recovery.outstanding(conn, base.log, base.vault, base.log.operator)
+            if waiting:
+                await recovery.log_again(acceptor, waiting, key, now=system_clock())
+            return first, len(waiting)
+
+
+async def _log(tools: Tools, settings: Settings) -> LogContext:
+    return await load_log(tools.pool, log_id(settings.log_origin))
