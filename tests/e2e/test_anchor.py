@@ -225,6 +225,7 @@ def test_sigterm_answers_what_was_taken(local_stack: Stack) -> None:
     threads = [threading.Thread(target=send, args=(number,)) for number in range(len(submissions))]
     for thread in threads[:15]:
         thread.start()
+    wait_for(lambda: answers, 30, 0.001)
     local_stack.stop_service("gateway")
     for thread in threads[15:]:
         thread.start()
