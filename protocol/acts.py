@@ -182,8 +182,9 @@ class Act:
 
     def struct_hash(self) -> bytes:
         """EIP-712 `hashStruct`, 32 bytes."""
-        type_hash, members = _layout(type(self))
-        words = [_word(kind, getattr(self, own), name) for kind, name, own in members]
+        own: Any = type(self)
+        type_hash, members = _layout(own)
+        words = [_word(kind, getattr(self, attribute), name) for kind, name, attribute in members]
         return keccak256(type_hash + b"".join(words))
 
     def digest(self, domain: Domain) -> bytes:
