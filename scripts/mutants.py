@@ -70,7 +70,15 @@ def apply(tree: Path, mutant: Mutant, *options: str) -> bool:
 
 def execute(tree: Path, command: list[str]) -> tuple[int, str]:
     # Without byte code: a patch of equal size within one second would meet the old one.
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+    # Solidity without the optimizer: compiling is three times faster, and rules do not depend on it.
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_COLOR": "1",
+        "FOUNDRY_OPTIMIZER": "false",
+        "PATH": f"{ROOT}/.tools/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
     try:
         done = subprocess.run(
             command, cwd=tree, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -92,14 +100,19 @@ def outcome(tree: Path, tests: tuple[str, ...]) -> tuple[str, str]:
         )
         states.append({0: "green", TESTS_FAILED: "red"}.get(status, "broken"))
         outputs.append(output)
+    by_path: dict[str, list[str]] = {}
     for test in tests:
         if test.startswith("forge:"):
             path, _, name = test.removeprefix("forge:").partition("::")
-            command = [".tools/bin/forge", "test", "--match-path", path, "--match-test", f"^{name}\\("]
-            status, output = execute(tree, command)
-            ran = re.search(r"\[(PASS|FAIL)", output)
-            states.append("broken" if not ran else "green" if status == 0 else "red")
-            outputs.append(output)
+            by_path.setdefault(path, []).append(name)
+    for path, names in by_path.items():
+        pattern = f"^({'|'.join(names)})\\("
+        status, output = execute(
+            tree, [".tools/bin/forge", "test", "--match-path", path, "--match-test", pattern]
+        )
+        ran = len(re.findall(r"^\[(?:PASS|FAIL)", output, re.MULTILINE)) >= len(names)
+        states.append("broken" if not ran else "green" if status == 0 else "red")
+        outputs.append(output)
     worst = "broken" if "broken" in states else "red" if "red" in states else "green"
     return worst, "\n".join(outputs)
 
@@ -135,7 +148,8 @@ def run(mutants: list[Mutant]) -> int:
             if not apply(tree, mutant):
                 state = "no patch"
             else:
-                state, output = outcome(tree, mutant.tests)
+                seen = [outcome(tree, (test,)) for test in mutant.tests]
+                state, output = next((one for one in seen if one[0] != "red"), ("red", ""))
                 apply(tree, mutant, "--reverse")
             noticed = state == "red"
             bad += not noticed
