@@ -20,6 +20,7 @@ from chain.networks.errors import NetworkBusy, NetworkSettingRefused
 
 LOG_LIMIT = 16 * 1024 * 1024
 _PORT_RANGE = (20_000, 32_000)  # below the range that the kernel hands to outgoing connections
+_EXEC_LOOKS = 200
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ def command_line(pid: int) -> str:
     proc = Path("/proc")
     if (proc / "self").exists():
         try:
-            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            # Empty for a zombie, and for the moment in which a process becomes another program: on a busy
+            # machine that moment lasts, and a starting node would look dead.
+            for _ in range(_EXEC_LOOKS):
+                line = (proc / str(pid) / "cmdline").read_bytes()
+                if line or _is_zombie(proc / str(pid)):
+                    break
+                time.sleep(0.01)
+            return line.replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
     ps = shutil.which("ps")
@@ -54,6 +62,11 @@ def command_line(pid: int) -> str:
         [ps, "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return answer.stdout if answer.returncode == 0 else ""
+
+
+def _is_zombie(folder: Path) -> bool:
+    # The name in parentheses may hold anything; the state follows the last one.
+    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
 
 
 def spawn(argv: Sequence[str], *, log: Path, env: Mapping[str, str], mark: str, niceness: int = 5) -> Handle:

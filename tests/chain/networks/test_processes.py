@@ -103,3 +103,16 @@ def test_key_files_are_private_and_never_overwritten(tmp_path: Path) -> None:
             read_key(path)
     with pytest.raises(KeyFileRefused):
         read_key(tmp_path / "none")
+
+
+def test_a_process_that_is_just_starting_is_not_taken_for_dead(tmp_path: Path) -> None:
+    """Between two programs (`nice`, then the node) a process shows no command line."""
+    for _ in range(40):
+        handle = processes.spawn(
+            ["/bin/sleep", "30"], log=tmp_path / "log", env=dict(os.environ), mark="sleep 30"
+        )
+        try:
+            assert all(handle.alive() for _ in range(30))
+        finally:
+            processes.stop(handle, hard=True)
+        assert not handle.alive()
