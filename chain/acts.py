@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, interface
 from chain.deployment import Deployment
 from chain.errors import ChainError
 from chain.evm import Evm
-from chain.outbox import Outbox
 from chain.transactions import Call
 from protocol import acts
 from protocol.acts import Act, Domain, Signer, parse_type
-from protocol.hashing import sha256
-from storage.db import Pool
 
 TARGETS: Mapping[type[Act], tuple[str, str]] = {
     acts.Anchor: (EVIDENCE_LOG, "anchor"),
@@ -39,14 +35,6 @@ class ActNotOnChain(ChainError):
 
     http_status = 422
     title = "not an act of a contract"
-
-
-@dataclass(frozen=True)
-class Relayed:
-    """An act in the outbox: row and business key."""
-
-    id: int
-    business_key: str
 
 
 def domain_of(kind: type[Act], deployment: Deployment) -> Domain:
@@ -72,41 +60,6 @@ def call_for(act: Act, signature: bytes, deployment: Deployment, *, proof: Seque
         values.append(tuple(proof))
     data = interface(contract).function(function).encode(*values, signature)
     return Call(deployment.contracts[contract].address, data)
-
-
-def business_key(act: Act, signature: bytes, deployment: Deployment) -> str:
-    """Names a relay once: the same signed act again is the same business."""
-    digest = act.digest(domain_of(type(act), deployment))
-    return f"act:{parse_type(act.TYPE).name}:{sha256(digest + signature).hex()}"
-
-
-async def relay(
-    database: Pool,
-    evm: Evm,
-    outbox: Outbox,
-    lane: str,
-    deployment: Deployment,
-    act: Act,
-    signature: bytes,
-    *,
-    proof: Sequence[bytes] = (),
-) -> Relayed:
-    """Simulate, then take a nonce and enqueue; the same act again gives the same row.
-
-    Raises the contract's own error when it refuses the act now; then nothing is written.
-    """
-    name = business_key(act, signature, deployment)
-    async with database.acquire() as conn:
-        known = await outbox.outcome(conn, name)
-    if known is not None:
-        return Relayed(known.id, name)
-    call = call_for(act, signature, deployment, proof=proof)
-    if call.recipient is None:
-        raise ActNotOnChain("no recipient", field="act")
-    gas = await outbox.prepare(evm, lane, call.recipient, call.data)
-    async with database.acquire() as conn, conn.transaction():
-        row = await outbox.enqueue(conn, lane, call.recipient, call.data, gas, name)
-    return Relayed(row, name)
 
 
 async def next_nonce(evm: Evm, deployment: Deployment, organisation: int) -> int:

@@ -25,6 +25,7 @@ from chain.errors import (
     ContractReverted,
     UnknownRevert,
     contract_error_class,
+    contract_hint,
     show_value,
 )
 from protocol.hashing import keccak256
@@ -172,7 +173,7 @@ class CustomError:
         detail = self.name
         if named:
             detail += "(" + ", ".join(f"{name}={show_value(v)}" for name, v in named.items()) + ")"
-        return contract_error_class(self.name)(detail, values=named)
+        return contract_error_class(self.name)(detail, hint=contract_hint(self.name), values=named)
 
 
 @dataclass(frozen=True)

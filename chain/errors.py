@@ -80,21 +80,59 @@ class UnknownRevert(ContractReverted):
         self.raw = raw
 
 
-# HTTP status by the error's name; the rest is 422. Prefixes, longest first.
-_STATUS: tuple[tuple[str, int], ...] = (
-    ("ActSignature", 401),
-    ("ActWallet", 401),
-)
+# HTTP status by the error's name, first match; the rest is 422.
+_STATUS: tuple[tuple[tuple[str, ...], int], ...] = (
+    (("ActSignature", "ActWallet", "RegistrySignerMismatch"), 401),
+    (("ActExpired",), 403),
+    (("LogUnknown", "RegistryOrganisationUnknown"), 404),
+    (
+        (
+            "RegistryNonceMismatch", "RegistryUnchanged", "RegistryKeyTooEarly", "RegistryIdInvalid",
+            "RegistryKeyInvalid", "RegistrySuspensionTooEarly", "LogOldSizeMismatch", "LogExists",
+            "LogIsClosed", "GovernanceProposalKnown", "GovernanceProposalNotScheduled", "GovernanceTooEarly",
+            "GovernanceTooLate", "GovernanceAlreadyObjected",
+        ),
+        409,
+    ),
+    (
+        (
+            "RegistryKeyOrganisation", "RegistryKeyPurpose", "RegistryKeyState", "RegistryKeyNotYetValid",
+            "RegistryKeyExpired", "RegistryKeyRevoked", "RegistryKeyUnknown", "RegistryOrganisation",
+            "RegistryNotGovernance", "RegistryNotRegulator", "LogNotGovernance", "GovernanceNotItself",
+            "GovernanceNoVote",
+        ),
+        403,
+    ),
+)  # fmt: skip
+_HINTS = {
+    "ActExpired": "sign the act again with a later validUntil",
+    "RegistryNonceMismatch": "sign the act again with the expected nonce",
+    "LogOldSizeMismatch": "read the log's head and prove consistency from it",
+    "GovernanceTooEarly": "wait for executableFrom",
+}
+
+
+def contract_status(name: str) -> int:
+    """HTTP status for a Solidity custom error."""
+    return next((status for names, status in _STATUS if name.startswith(names)), 422)
+
+
+def contract_hint(name: str) -> str | None:
+    """What to do about a Solidity custom error, where that can be said in general."""
+    return _HINTS.get(name)
 
 
 @lru_cache(maxsize=512)
 def contract_error_class(name: str) -> type[ContractReverted]:
     """The Python class for a Solidity custom error: same name, made once."""
-    status = next((code for prefix, code in _STATUS if name.startswith(prefix)), 422)
     return type(
         name,
         (ContractReverted,),
-        {"__doc__": f"Solidity custom error {name}.", "__module__": __name__, "http_status": status},
+        {
+            "__doc__": f"Solidity custom error {name}.",
+            "__module__": __name__,
+            "http_status": contract_status(name),
+        },
     )
 
 

@@ -7,13 +7,12 @@ A governance proposal goes as `{"act": "Schedule" | "Execute", "proposal": {…t
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, interface
+from chain.acts import TARGETS, call_for
 from chain.deployment import Deployment
 from chain.evm import Evm
 from chain.governance import parse_proposal
@@ -46,17 +45,7 @@ class ActUnknown(CaseledgerError):
     title: ClassVar[str] = "no such relayed act"
 
 
-_TARGETS: Mapping[type[Act], tuple[str, str]] = {
-    protocol_acts.Anchor: (EVIDENCE_LOG, "anchor"),
-    protocol_acts.AnnounceKey: (REGISTRY, "announceKey"),
-    protocol_acts.AcceptKey: (REGISTRY, "acceptKey"),
-    protocol_acts.CancelKey: (REGISTRY, "cancelKey"),
-    protocol_acts.RevokeKey: (REGISTRY, "revokeKey"),
-    protocol_acts.SetHpkeKey: (REGISTRY, "setHpkeKey"),
-    protocol_acts.Suspend: (REGISTRY, "suspend"),
-    protocol_acts.Object: (GOVERNANCE, "objectTo"),
-}
-_BY_NAME = {parse_type(kind.TYPE).name: kind for kind in _TARGETS}
+_BY_NAME = {parse_type(kind.TYPE).name: kind for kind in TARGETS}
 NAMES = (*_BY_NAME, "Schedule", "Execute")
 
 
@@ -86,13 +75,9 @@ def parse_act(document: Mapping[str, Any], deployment: Deployment) -> RelayedAct
     values = expect.json_members(dict(document), "act", members)
     act = _request(kind, values["request"])
     signature = expect.from_hex(values["signature"], "signature", maximum=MAX_SIGNATURE)
-    arguments: list[Any] = [dataclasses.astuple(act)]
-    if kind is protocol_acts.Anchor:
-        proof = expect.json_array(values["proof"], "proof", MAX_PROOF)
-        arguments.append(tuple(expect.from_hex(node, "proof", 32) for node in proof))
-    contract, function = _TARGETS[kind]
-    data = interface(contract).function(function).encode(*arguments, signature)
-    return _relayed(str(name), Call(deployment.contracts[contract].address, data))
+    proof = expect.json_array(values.get("proof", []), "proof", MAX_PROOF)
+    path = [expect.from_hex(node, "proof", 32) for node in proof]
+    return _relayed(str(name), call_for(act, signature, deployment, proof=path))
 
 
 def _request(kind: type[Act], value: object) -> Act:

@@ -23,6 +23,7 @@ from chain.evm import Evm
 from chain.outbox import State, Worker
 from chain.registry_view import RegistryView
 from cli.main import main
+from ledger_gateway.acts import Relay, parse_act
 from protocol import acts as act_types
 from protocol.acts import Purpose
 from protocol.expect import UINT40_MAX
@@ -62,23 +63,19 @@ def test_a_relayed_act_is_executed_once_and_a_replay_is_refused_by_the_state(
             nonce = await acts.next_nonce(evm, ledger.deployment, org)
             request = act_types.SetHpkeKey(org, b"\x21" * 32, 0, UINT40_MAX, nonce, until())
             signature = acts.sign(request, ledger.deployment, ledger.key("bank-a-act"))
-            first = await acts.relay(db, evm, outbox, "relayer-1", ledger.deployment, request, signature)
-            again = await acts.relay(db, evm, outbox, "relayer-1", ledger.deployment, request, signature)
-            assert first == again
+            relay = Relay(db, evm, outbox, ["relayer-1"], ledger.deployment)
+            first = await relay.submit(acts.document(request, signature))
+            assert await relay.submit(acts.document(request, signature)) == first
             await settle(worker)
-            async with db.acquire() as conn:
-                outcome = await outbox.outcome(conn, first.business_key)
-            assert outcome is not None
-            assert outcome.state is State.MINED
+            assert (await relay.outcome(first.id)).state is State.MINED
             assert await acts.next_nonce(evm, ledger.deployment, org) == nonce + 1
-            # The same act in another signature is another business; the contract refuses it.
-            forged = signature[:-1] + bytes([55 - signature[-1]])
-            with pytest.raises(ContractReverted):
-                await acts.relay(db, evm, outbox, "relayer-1", ledger.deployment, request, forged)
             with pytest.raises(ContractReverted) as caught:
                 await ledger.send(evm, acts.call_for(request, signature, ledger.deployment))
             assert caught.value.code == "RegistryNonceMismatch"
             before = await db.fetchval("select count(*) from chain.outbox")
+            other_v = signature[:-1] + bytes([55 - signature[-1]])
+            with pytest.raises(ContractReverted):
+                await relay.submit(acts.document(request, other_v))
             for wrong, code in (
                 (act_types.RevokeKey(org, b"\x01" * 20, nonce + 1, until()), "RegistryKeyOrganisation"),
                 (act_types.RevokeKey(org, b"\x01" * 20, nonce + 1, 1), "ActExpired"),
@@ -86,7 +83,7 @@ def test_a_relayed_act_is_executed_once_and_a_replay_is_refused_by_the_state(
             ):
                 signature = acts.sign(wrong, ledger.deployment, ledger.key("bank-a-act"))
                 with pytest.raises(ContractReverted) as caught:
-                    await acts.relay(db, evm, outbox, "relayer-1", ledger.deployment, wrong, signature)
+                    await relay.submit(acts.document(wrong, signature))
                 assert caught.value.code == code
             assert await db.fetchval("select count(*) from chain.outbox") == before
             with pytest.raises(acts.ActNotOnChain):
@@ -139,8 +136,6 @@ def test_a_key_rotation_live_old_key_out_new_key_in(ledger: Ledger) -> None:
 
 
 def test_the_documents_form_round_trips_through_the_gateways_parser(ledger: Ledger) -> None:
-    from ledger_gateway.acts import parse_act
-
     for request in (
         act_types.AnnounceKey(5, b"\x31" * 20, 3, 0, UINT40_MAX, 0, 99),
         act_types.RevokeKey(5, b"\x31" * 20, 1, 99),

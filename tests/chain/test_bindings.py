@@ -145,3 +145,22 @@ def test_an_overloaded_or_malformed_abi_is_refused() -> None:
         parse_interface("X", [{"type": "error"}])
     with pytest.raises(AbiUnreadable):
         interface("../../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("ActSignatureInvalid", 401),
+        ("ActExpired", 403),
+        ("RegistryKeyRevoked", 403),
+        ("RegistryOrganisationSuspended", 403),
+        ("RegistryOrganisationUnknown", 404),
+        ("RegistryNonceMismatch", 409),
+        ("LogOldSizeMismatch", 409),
+        ("LogNoGrowth", 422),
+    ],
+)
+def test_contract_errors_have_the_status_of_their_kind(name: str, status: int) -> None:
+    error = next(e for e in ALL_ERRORS if e.name == name)
+    decoded = revert_error(error.encode(*(sample(kind) for kind in error.types)))
+    assert decoded.http_status == status
