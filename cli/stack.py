@@ -559,7 +559,7 @@ def service_environment() -> dict[str, str]:
     return chosen
 
 
-_CONFIGURATION = """# Made by `caseledger up`. Times in seconds. Settings: docs/operations.md
+_CONFIGURATION = """# Made by `caseledger up`. Times in seconds. Settings: docs/operator.md
 [gateway]
 port = {port}
 organisation = 1

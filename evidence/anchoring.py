@@ -153,7 +153,7 @@ class Follower:
             # Nothing can be anchored on top of less; a node that lags is left by the pool.
             raise HeadBehind(where)
         if head.batches > sealed[0] or head.size > sealed[1]:
-            error = HeadAhead(where, hint="stolen anchor key or restored database: docs/operations.md")
+            error = HeadAhead(where, hint="stolen anchor key or restored database: docs/operator.md")
         else:
             error = HeadMismatch(where, hint="caseledger fsck")
         finding = (head.batches, head.size, head.root_sha256)
