@@ -39,8 +39,8 @@ test-slow: env-all ## 长时间故障与浸泡测试 / long fault and soak runs
 check: env-all ## 静态检查：格式、类型、依赖方向、合约、文档 / lint, types, import rules, contracts, docs
 	@$(SUITE) check
 
-bench: env-all ## 性能表，与同类并列 / speed and memory tables beside peers
-	@$(PYTHON_ENV)/python -m benchmarks
+bench: env-all ## 性能表，与同类并列（BENCH="--quick"）/ speed and memory tables beside peers
+	@$(PYTHON_ENV)/python -m benchmarks $(BENCH)
 
 mutants: env-all ## 每条规则一个破坏补丁，指定的测试必须变红 / break each rule; its named test must go red
 	@$(PYTHON_ENV)/python -m scripts.mutants $(MUTANTS)
