@@ -47,7 +47,8 @@ def code(text: str) -> Iterator[str]:
 def paths(text: str) -> Iterator[str]:
     """Files of ours that a document names in backticks."""
     for name in PATH.findall(text):
-        if not (ROOT / name).exists():
+        ours = (ROOT / name.split("/")[0]).is_dir()
+        if ours and not (ROOT / name).exists():
             yield f"{name}: no such file"
 
 
