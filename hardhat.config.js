@@ -7,6 +7,7 @@ const { subtask } = require("hardhat/config");
 const {
   TASK_COMPILE_SOLIDITY_GET_SOLC_BUILD,
   TASK_COMPILE_SOLIDITY_GET_SOURCE_PATHS,
+  TASK_COMPILE_SOLIDITY_LOG_COMPILATION_ERRORS,
 } = require("hardhat/builtin-tasks/task-names");
 
 subtask(TASK_COMPILE_SOLIDITY_GET_SOLC_BUILD, async ({ solcVersion }) => {
@@ -21,6 +22,15 @@ subtask(TASK_COMPILE_SOLIDITY_GET_SOLC_BUILD, async ({ solcVersion }) => {
 subtask(TASK_COMPILE_SOLIDITY_GET_SOURCE_PATHS, async (_args, _hre, runSuper) => {
   const outside = ["test", "mocks", "out", "cache"].map((name) => path.join(__dirname, "contracts", name) + path.sep);
   return (await runSuper()).filter((file) => !outside.some((folder) => file.startsWith(folder)));
+});
+
+// This solc warns of future keywords inside OpenZeppelin 5.3.0. Warnings in our own sources end the compilation.
+subtask(TASK_COMPILE_SOLIDITY_LOG_COMPILATION_ERRORS, async ({ output, quiet }, _hre, runSuper) => {
+  const ours = (output.errors ?? []).filter(
+    (error) => error.severity === "error" || !error.sourceLocation?.file.startsWith("@openzeppelin/"),
+  );
+  await runSuper({ output: { ...output, errors: ours }, quiet });
+  if (ours.length > 0) throw new Error("warnings in our own sources are errors");
 });
 
 module.exports = {

@@ -182,23 +182,23 @@ interface IConsortiumRegistry {
     error RegistryNotSuspended(uint32 target);
 
     /// @notice Governed. Adds an organisation with its first keys, an act key among them.
-    /// @return organisation its index, for ever
-    function addOrganisation(NewOrganisation calldata entry) external returns (uint32 organisation);
+    /// @return index for ever
+    function addOrganisation(NewOrganisation calldata entry) external returns (uint32 index);
 
     /// @notice Governed. Ends an organisation's rights and vote for good; its index and id stay taken.
-    function removeOrganisation(uint32 organisation) external;
+    function removeOrganisation(uint32 index) external;
 
     /// @notice Governed. Court and regulator exclude each other.
-    function setRoles(uint32 organisation, uint32 roles) external;
+    function setRoles(uint32 index, uint32 roles) external;
 
     /// @notice Governed.
-    function setVote(uint32 organisation, bool vote) external;
+    function setVote(uint32 index, bool vote) external;
 
     /// @notice Governed.
-    function setInterestGroup(uint32 organisation, uint32 interestGroup) external;
+    function setInterestGroup(uint32 index, uint32 interestGroup) external;
 
     /// @notice Governed. Recovery: gives a key to an organisation that lost its own.
-    function assignKey(uint32 organisation, NewKey calldata entry) external;
+    function assignKey(uint32 index, NewKey calldata entry) external;
 
     /// @notice Governed. Recovery: revokes an active key, or cancels an announced one.
     function retireKey(address key) external;
@@ -230,11 +230,11 @@ interface IConsortiumRegistry {
     /// governance spoke in between. Votes and recorded facts stay as they are.
     function suspend(Suspend calldata request, bytes calldata signature) external;
 
-    /// @notice Reverts unless `key` is valid now for `organisation` and `purpose`, and the organisation is active.
-    function requireSigner(address key, uint32 organisation, uint8 purpose) external view;
+    /// @notice Reverts unless `key` is valid now for organisation `index` and `purpose`, and the organisation is active.
+    function requireSigner(address key, uint32 index, uint8 purpose) external view;
 
     /// @notice As `requireSigner`, and the organisation is not suspended.
-    function requireWriter(address key, uint32 organisation, uint8 purpose) external view;
+    function requireWriter(address key, uint32 index, uint8 purpose) external view;
 
     /// @notice Reverts unless a court and a regulator hold votes and every interest group has less than a third.
     function requireSoundVotes() external view returns (VoteShares memory shares);

@@ -26,6 +26,8 @@ library Acts {
     function signer(bytes32 digest, bytes calldata signature) internal view returns (address) {
         uint256 length = signature.length;
         if (length == SIGNATURE_LENGTH) {
+            // The third value repeats the length.
+            // slither-disable-next-line unused-return
             (address recovered, ECDSA.RecoverError failure,) = ECDSA.tryRecover(
                 digest, uint8(signature[64]), bytes32(signature[0:32]), bytes32(signature[32:64])
             );
