@@ -6,6 +6,7 @@ deployer keeps no right: what the constructors do not fix, governance decides.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, encode_values, in
 from chain.bytecode import code_hash, contract_address, creation_code, expected_code, load_artifact
 from chain.deployment import DeployedContract, Deployment, GenesisOrganisation
 from chain.direct import send
-from chain.errors import DeploymentMismatch
+from chain.errors import ContractReverted, DeploymentMismatch
 from chain.evm import Evm, Receipt
 from chain.signer import RelayerKey
 from chain.transactions import Call
@@ -73,14 +74,8 @@ async def deploy(
     for name in ORDER:
         say(name)
         encoded = encode_values(interface(name).constructor, arguments[name])
-        receipt = await send(
-            evm,
-            deployer,
-            Call(None, creation_code(load_artifact(name), encoded)),
-            chain_id=network.chain_id,
-            gas_price=network.gas_price,
-            revert_costs_limit=network.revert_costs_limit,
-        )
+        call = Call(None, creation_code(load_artifact(name), encoded))
+        receipt = await _sent(evm, deployer, network, call, attempts=1 if name == ORDER[0] else 5)
         if receipt.contract != at[name]:
             raise DeploymentMismatch(f"{name} is not at the address computed for it", field=name)
         receipts[name] = receipt
@@ -113,6 +108,25 @@ async def deploy(
     )
     await check(evm, deployment)
     return deployment
+
+
+async def _sent(evm: Evm, deployer: RelayerKey, network: Network, call: Call, attempts: int) -> Receipt:
+    """Each constructor but the first looks at a contract that a node a block behind does not have yet."""
+    while True:
+        try:
+            return await send(
+                evm,
+                deployer,
+                call,
+                chain_id=network.chain_id,
+                gas_price=network.gas_price,
+                revert_costs_limit=network.revert_costs_limit,
+            )
+        except ContractReverted:
+            attempts -= 1
+            if not attempts:
+                raise
+            await asyncio.sleep(1.0)
 
 
 async def check(evm: Evm, deployment: Deployment) -> None:
