@@ -36,6 +36,8 @@ def test_a_chunk_opens_only_where_it_belongs() -> None:
 def test_a_full_chunk_is_one_mebibyte_and_only_the_last_is_shorter() -> None:
     sealed = blob.encrypt_chunk(KEY, SALT, 0, False, bytes(CHUNK_PLAIN))
     assert len(sealed) == 2**20
+    with pytest.raises(ContentUndecryptable):
+        blob.decrypt_chunk(KEY, SALT, 0, True, sealed)
     with pytest.raises(MalformedInput):
         blob.encrypt_chunk(KEY, SALT, 0, False, bytes(CHUNK_PLAIN - 1))
     with pytest.raises(MalformedInput):

@@ -167,6 +167,9 @@ CASES: dict[str, Case] = {
             WORLD.core.inclusion, index=13)),
     ),
     "another case": Case("inclusion", "CaseMismatch", case_id=seeded("another case")),
+    "another case, body withheld": Case(
+        "inclusion", "CaseMismatch", World(withheld=True).receipt, content=None, case_id=seeded("another case")
+    ),
     "continuation behind the first leaf": Case(
         "inclusion", "ContinuationMisplaced", SUCCESSOR.but(index=3).receipt, OPERATED, content=None,
     ),
