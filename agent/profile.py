@@ -1,7 +1,8 @@
 """Who this agent is and what it believes: key files, the accepted trust file, the gateways it uses.
 
 Table `[agent]` of `<home>/caseledger.toml`: `key` (name of the act key), `auth_key`, `hpke_key`, `gateways`
-(list of addresses), `trust` (path of the accepted trust file, relative to the home).
+(list of addresses), `rpc` (addresses of nodes of our own), `trust` (path of the accepted trust file, relative
+to the home).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Profile:
     trust: bytes
     logs: Mapping[bytes, TrustedLog]
     gateways: tuple[str, ...]
+    rpc: tuple[str, ...] = ()
+    """Nodes of our own, to check what a gateway shows; none is common."""
 
     @property
     def journal_path(self) -> Path:
@@ -104,6 +107,7 @@ def load_profile(
         trust=trust_bytes,
         logs=trusted_logs(trust_file),
         gateways=tuple(gateways or table.get("gateways") or ()),
+        rpc=tuple(table.get("rpc") or ()),
     )
 
 

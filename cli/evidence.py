@@ -303,18 +303,39 @@ def _store(session: _Session) -> Callable[[Any], bytes]:
     from agent.store import choose_recipients, load_pins, store_file
 
     gateway = session.gateways[0]
-    pins = load_pins(session.profile.pins_path)
+    checks = [load_pins(session.profile.pins_path).get]
+    if session.profile.rpc:
+        checks.append(_node_keys(session.profile).get)
     recipients = choose_recipients(
         gateway.organisations(),
         session.args.to,
         session.profile.organisation,
         now=int(time.time()),
-        checks=[pins.get],
+        checks=checks,
     )
     for recipient in recipients:
         if not recipient.checked and recipient.organisation != session.profile.organisation:
             session.warn("unchecked", index=recipient.organisation)
     return lambda hashed: store_file(hashed, recipients, gateway)
+
+
+def _node_keys(profile: Profile) -> dict[int, bytes]:
+    """HPKE keys as the bank's own node has them; its addresses are under `rpc` in table [agent]."""
+    import asyncio
+
+    from chain.deployment import load
+    from chain.engines import profile as engine_profile
+    from chain.registry_view import RegistryView
+    from chain.rpc import RpcPool
+
+    async def read() -> dict[int, bytes]:
+        deployment = load(profile.home)
+        engine = engine_profile(deployment.engine)
+        async with RpcPool(profile.rpc, engine, chain_id=deployment.chain_id) as pool:
+            snapshot = await RegistryView(pool, deployment).refresh()
+        return {one.index: one.hpke_key for one in snapshot.organisations.values() if one.hpke_key}
+
+    return asyncio.run(read())
 
 
 def _collect(

@@ -176,6 +176,25 @@ def test_stored_content_is_opened_by_the_court_and_by_nobody_else(local_stack: S
     assert not any(plain in path.read_bytes() for path in chunks)
 
 
+def test_recipients_key_that_the_own_node_contradicts_is_refused(local_stack: Stack, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "docs", 1)
+    settings = local_stack.home / "caseledger.toml"
+    kept = settings.read_text()
+    node = CometNetwork.load(local_stack.home).rpc_urls[0]
+    arguments = ["--case", "e2e-pins", "--class", "contract", "--store", "--to", "3"]
+    settings.write_text(kept.replace("[agent]", f'[agent]\nrpc = ["{node}"]'))
+    pins = local_stack.home / "agent" / "hpke-pins.json"
+    try:
+        done = add(local_stack, str(folder), *arguments)
+        assert done["accepted"] == 1
+        pins.write_text('{"3": "' + "11" * 32 + '"}')
+        refused = add(local_stack, str(folder), *arguments, "--again", expect=1)
+        assert refused["code"] == "RecipientKeyMismatch"
+    finally:
+        settings.write_text(kept)
+        pins.unlink(missing_ok=True)
+
+
 def test_accepting_goes_on_while_the_chain_is_stopped(local_stack: Stack, tmp_path: Path) -> None:
     network = CometNetwork.load(local_stack.home)
     before = leaves_in_log(local_stack)
