@@ -24,7 +24,7 @@ from verifier import wording
 from verifier.content import ContentDigests, digest_stream
 from verifier.receipt import MAX_RECEIPT, SUFFIX
 from verifier.trust import MAX_TRUST
-from verifier.verdict import Changed, Report, Result, Status
+from verifier.verdict import Changed, Report, Result, Status, Verdict, complete
 from verifier.verify import verify_receipt
 
 if TYPE_CHECKING:
@@ -179,12 +179,22 @@ def check(receipt: Path, file: Path | None, trust: bytes, at: int, case_id: byte
     return verify_receipt(data, trust, content=content, at=at, case_id=case_id)
 
 
+def _check_or_say(receipt: Path, file: Path | None, trust: bytes, at: int, case_id: bytes | None) -> Report:
+    """As `check`; one unreadable file does not end a folder."""
+    try:
+        return check(receipt, file, trust, at, case_id)
+    except CannotRead as error:
+        unread = Verdict("receipt", Status.INDETERMINATE, error.code, error.detail)
+        return Report(at, complete({"receipt": unread}), {})
+
+
 def pairs(folder: Path, documents: Path | None) -> Iterator[tuple[Path, Path | None]]:
     """Receipts under a folder in order, each with its document beside it or at the same place elsewhere."""
     for root, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted(files):
-            if not name.endswith(SUFFIX):
+            # A pipe or a device by this name would never end.
+            if not name.endswith(SUFFIX) or not Path(root, name).is_file():
                 continue
             stem = name.removesuffix(SUFFIX)
             beside = Path(root) if documents is None else documents / Path(root).relative_to(folder)
@@ -197,7 +207,7 @@ def _folder(args: argparse.Namespace, trust: bytes, at: int, case_id: bytes | No
     if args.file is not None and not args.file.is_dir():
         raise BadArgument("with a folder of receipts FILE is a folder too", field="FILE")
     checked = [
-        Checked(receipt, file, check(receipt, file, trust, at, case_id))
+        Checked(receipt, file, _check_or_say(receipt, file, trust, at, case_id))
         for receipt, file in pairs(args.receipt, args.file)
     ]
     if not checked:

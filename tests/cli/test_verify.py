@@ -152,6 +152,18 @@ def test_a_folder_pairs_receipts_with_files_and_exits_with_the_worst(run: Run, f
     }
 
 
+def test_one_unreadable_file_does_not_end_a_folder(run: Run, folder: Path) -> None:
+    (folder / "gone.clr").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.clr")
+    (folder / "b.pdf.clr").write_bytes(WORLD.receipt)
+    (folder / "b.pdf").write_bytes(CONTENT)
+    (folder / "b.pdf").chmod(0)
+    done = run("verify", ".", *BASE, "--json")
+    readable = os.access(folder / "b.pdf", os.R_OK)
+    assert done.returncode == (0 if readable else 30)
+    assert len(json.loads(done.stdout)["results"]) == 2
+
+
 def test_documents_may_lie_in_another_folder(tmp_path: Path) -> None:
     receipts, documents = tmp_path / "r", tmp_path / "d"
     for path in (receipts / "x", documents / "x"):

@@ -9,7 +9,7 @@ import pytest
 
 from protocol.i18n import Language
 from tests.verifier.test_verify import CASES
-from verifier import wording
+from verifier import errors, wording
 from verifier.verdict import NAMES, Changed, Result, Status
 
 ROOM = Path(wording.__file__).parent
@@ -56,6 +56,17 @@ def test_no_words_say_true_or_recognised(lang: Language) -> None:
     said = " ".join(text.choose(lang) for table in tables for text in table.values())
     for claim in ("真实", "法院认", "采信", "authentic", "recognised", "recognized", "is true", "admissible"):
         assert claim not in said
+
+
+def test_every_error_that_a_proof_can_end_with_has_words() -> None:
+    elsewhere = ("Json", "Field", "MerkleFrontier", "MerkleConsistency", "MerkleSizesDecrease")
+    for name, kind in vars(errors).items():
+        if not isinstance(kind, type) or kind.__module__ != errors.__name__:
+            continue
+        if name.startswith(elsewhere) or name in ("ProofRefused", "ClaimMismatch", "ConformanceKindUnknown"):
+            continue
+        assert wording.say_code(name, "zh") != name, name
+        assert wording.say_code(name, "en") != name, name
 
 
 def test_an_unknown_code_is_shown_as_it_is() -> None:
