@@ -46,8 +46,9 @@ from chain.evm import Evm
 from chain.governance import open_log
 from chain.networks import processes
 from chain.networks.cometbft import CometNetwork
-from chain.networks.errors import NetworkMissing
+from chain.networks.errors import NetworkMissing, NetworkSettingRefused
 from chain.networks.processes import Handle
+from chain.networks.state import MAX_VALIDATORS
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from chain.transactions import Call
@@ -199,7 +200,14 @@ class Stack:
     # -- up -------------------------------------------------------------------------------------------
 
     def up(self, *, validators: int | None = None, services: bool = True) -> StackState:
-        """Bring everything to life; safe to call at any time, also while all of it runs."""
+        """Bring everything to life; safe to call at any time, also while all of it runs.
+
+        Raises:
+            NetworkSettingRefused: before anything is started
+            StepFailed, ServiceNotReady, and what the parts raise
+        """
+        if validators is not None and not 1 <= validators <= MAX_VALIDATORS:
+            raise NetworkSettingRefused(f"1 to {MAX_VALIDATORS} validators", field="validators")
         # A node that answers late is left and asked again; that is no news for the person who waits here.
         logging.getLogger("chain").addHandler(logging.NullHandler())
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ledger_gateway import logs
 from ledger_gateway.api import acts, blobs, directory, evidence, health
 from ledger_gateway.api.schemas import AcceptanceDocument, SubmissionDocument, problems
 from ledger_gateway.api.submissions import OtherLogs, SubmissionRoute, path_of
@@ -18,6 +19,7 @@ from ledger_gateway.edge import Edge
 from ledger_gateway.gateway import Gateway, open_gateway
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.settings import Settings
+from protocol.errors import CaseledgerError
 
 API_VERSION = "1"
 ROUTERS = (evidence.router, blobs.router, acts.router, directory.router, health.router)
@@ -44,13 +46,18 @@ def create(settings: Settings, audience: str) -> Edge:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_gateway(settings, metrics, audience) as gateway:
-            app.state.gateway = gateway
-            edge.fast[path_of(gateway.base.log.log_id)] = submission_route(gateway)
-            try:
-                yield
-            finally:
-                edge.fast.clear()
+        try:
+            async with open_gateway(settings, metrics, audience) as gateway:
+                app.state.gateway = gateway
+                edge.fast[path_of(gateway.base.log.log_id)] = submission_route(gateway)
+                try:
+                    yield
+                finally:
+                    edge.fast.clear()
+        except CaseledgerError as error:
+            # The server below only says that the start failed; the operator needs to know why.
+            logs.get("gateway").error("not started", code=error.code)
+            raise
 
     edge = Edge(build(lifespan), metrics)
     return edge

@@ -8,6 +8,7 @@ import uvicorn
 
 from ledger_gateway import logs
 from ledger_gateway.app import create
+from ledger_gateway.context import load_deployment
 from ledger_gateway.settings import Settings
 
 BACKLOG = 2048
@@ -18,9 +19,11 @@ def run(settings: Settings) -> None:
     """Blocks until the process is told to stop.
 
     Raises:
-        SystemExit: with 1 or 3 when it could not start; the log names the code
+        DeploymentMissing, MalformedInput: nothing to serve here
+        SystemExit: with 3 when it could not start; the log names the code
     """
     logs.configure(settings.log_level)
+    load_deployment(settings)
     config = uvicorn.Config(
         create(settings, settings.audience_at(settings.port)),
         host=settings.host,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from agent.hashing import hash_file
 from agent.journal import Journal, State
 from chain.networks.cometbft import CometNetwork
-from cli.isolated import available
+from cli.isolated import Isolation, NetworkUsed, available
 from cli.stack import Stack
 from protocol.entry import parse_leaf
 from tests.conftest import make_home
@@ -100,6 +101,18 @@ def test_receipt_verifies_without_a_network_and_a_changed_file_does_not(
     assert available().run(arguments, folder).code == 10
     (folder / "00000.pdf").write_bytes(b"other")
     assert available().run(arguments, folder).code == 20
+
+
+def test_network_call_under_strace_is_noticed_and_in_a_namespace_impossible(
+    local_stack: Stack, tmp_path: Path
+) -> None:
+    arguments = ["evidence", "list", "--remote", "--home", str(local_stack.home), "--json"]
+    strace = shutil.which("strace")
+    if strace is not None:
+        with pytest.raises(NetworkUsed):
+            Isolation("strace", strace).run(arguments, tmp_path)
+    if available().name == "unshare":
+        assert available().run(arguments, tmp_path).code == 1
 
 
 def killed_and_resumed(stack: Stack, tmp_path: Path, count: int, kills: int) -> None:
