@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from ledger_gateway.api import deps
 from ledger_gateway.api.schemas import (
@@ -18,6 +18,7 @@ from ledger_gateway.api.schemas import (
 )
 from ledger_gateway.problems import http_status
 from protocol.errors import CaseledgerError
+from protocol.hashing import sha256
 
 router = APIRouter(prefix="/v1", tags=["evidence"])
 CBOR = "application/cbor"
@@ -63,14 +64,25 @@ async def show(
 @router.get(
     "/evidence/{evidence_id}/receipt",
     summary="The receipt, once anchored",
-    responses={200: {"content": {CBOR: {}}}, **problems(401, 403, 404, 409, 422, 429, 503)},
+    responses={
+        200: {"content": {CBOR: {}}},
+        304: {"description": "unchanged: a receipt's core never changes"},
+        **problems(401, 403, 404, 409, 422, 429, 503),
+    },
 )
 async def receipt(
-    evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
+    evidence_id: str,
+    gateway: deps.GatewayDep,
+    viewer: deps.ViewerDep,
+    case_id: deps.CaseDep,
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Deterministic CBOR, docs/spec/receipt.md; the same bytes every time. 409 while it is not ready."""
     data = await gateway.service.receipt(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
-    return Response(data, media_type=CBOR, headers={"etag": f'"{evidence_id}"'})
+    tag = f'"{sha256(data).hex()}"'
+    if if_none_match == tag:
+        return Response(status_code=304, headers={"etag": tag})
+    return Response(data, media_type=CBOR, headers={"etag": tag})
 
 
 @router.post("/receipts", summary="Many receipts", response_model=ReceiptResults, responses=READ_ERRORS)

@@ -331,6 +331,8 @@ def test_owner_reads_its_entry_and_receipt_and_others_see_nothing(
 
     single = wait_for(receipt, 60)
     assert single.headers["content-type"] == "application/cbor"
+    held = {**bank.headers(), "if-none-match": single.headers["etag"]}
+    assert http.get(path + "/receipt", headers=held).status_code == 304
     assert http.get(path + "/receipt", headers=other.headers()).status_code == 404
     unknown = "cd" * 32
     bulk = http.post("/v1/receipts", json={"ids": [identifier, unknown]}, headers=bank.headers()).json()
