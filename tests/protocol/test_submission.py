@@ -208,7 +208,16 @@ def test_an_honest_answer_gives_the_leaves() -> None:
 @pytest.mark.parametrize("number", [1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**64 - 1])
 def test_acceptance_written_by_hand_is_what_the_encoder_writes(path: int, number: int) -> None:
     answer = Acceptance(b"p" * 100, b"s" * 64, number, number, number, number, (b"n" * 32,) * path)
-    values = [1, answer.promise, answer.signature, number, number, number, number, answer.group_path]
+    values: list[cbor.Encodable] = [
+        1,
+        answer.promise,
+        answer.signature,
+        number,
+        number,
+        number,
+        number,
+        answer.group_path,
+    ]
     assert answer.encode() == cbor.encode(dict(enumerate(values)))
 
 
