@@ -19,7 +19,7 @@ LOCKS = {"package-lock.json"}
 
 # Folders that exist on one machine only, and home folders of persons.
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:work|root|home/\w+|Users/\w+|tmp/\w+)/\w")
-URL = re.compile(r"\bhttps?://([^\s/\"'`<>):,\]}]+)")
+URL = re.compile(r"\bhttps?://([^\s/\"'`<>):,?#\]}]+)")
 EMAIL = re.compile(r"\b[\w.+-]+@((?:[\w-]+\.)+[A-Za-z]{2,})\b")
 PRIVATE_KEY = re.compile(r"BEGIN (?:[A-Z]+ )*PRIVATE KEY")
 # Hosts that a text may name: this machine, names without a dot, reserved names (RFC 2606), standards.

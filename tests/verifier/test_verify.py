@@ -168,7 +168,8 @@ CASES: dict[str, Case] = {
     ),
     "another case": Case("inclusion", "CaseMismatch", case_id=seeded("another case")),
     "another case, body withheld": Case(
-        "inclusion", "CaseMismatch", World(withheld=True).receipt, content=None, case_id=seeded("another case")
+        "inclusion", "CaseMismatch", World(withheld=True).receipt, content=None,
+        case_id=seeded("another case"),
     ),
     "continuation behind the first leaf": Case(
         "inclusion", "ContinuationMisplaced", SUCCESSOR.but(index=3).receipt, OPERATED, content=None,
