@@ -18,7 +18,7 @@ _SUBMISSIONS = """SELECT s.organisation, s.root, s.first_index, s.leaves, s.firs
     WHERE s.log_no = $1 AND s.root = ANY($2::bytea[])"""
 _LEAVES = """SELECT e.dedupe, e.leaf FROM evidence.entry e
     WHERE e.log_no = $1
-      AND e.dedupe = ANY(ARRAY(SELECT encode(d, 'hex')::uuid FROM unnest($2::bytea[]) AS d))"""
+      AND e.dedupe = ANY($2::bytea[])"""
 
 
 async def stored_answers(
@@ -53,4 +53,4 @@ def answer_of(row: asyncpg.Record) -> Acceptance:
 async def known_leaves(conn: AnyConnection, log_no: int, dedupe: Sequence[bytes]) -> dict[bytes, bytes]:
     """Which of these 16-byte dedupe keys the log has, with the sequenced leaf."""
     rows = await conn.fetch(_LEAVES, log_no, list(dedupe))
-    return {row["dedupe"].bytes: row["leaf"] for row in rows}
+    return {row["dedupe"]: row["leaf"] for row in rows}

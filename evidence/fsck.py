@@ -273,7 +273,7 @@ class _LogCheck:
             )
         if _key(row["id_key"]) != SHA256.leaf(leaf)[:8]:
             self.find("EvidenceIdMismatch", place)
-        if row["dedupe"].bytes != SHA256.leaf(unsequenced(leaf))[:DEDUPE_LEN]:
+        if row["dedupe"] != SHA256.leaf(unsequenced(leaf))[:DEDUPE_LEN]:
             self.find("DedupeMismatch", place)
         if _key(row["case_key"]) != leaf[16:24]:
             self.find("CaseKeyMismatch", place)

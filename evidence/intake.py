@@ -37,8 +37,6 @@ from evidence.errors import (
     RecordDamaged,
 )
 from evidence.grouping import (
-    COPY_COLUMNS,
-    DEDUPE_LEN,
     Group,
     Staged,
     entry_arguments,
@@ -70,8 +68,6 @@ class Limits:
     queue_bytes: int = 64 * 2**20
     group_leaves: int = MAX_ENTRIES
     group_submissions: int = 2048
-    small_group: int = 12
-    """Up to this many leaves a group goes in one statement instead of COPY in a transaction."""
     deadline: int = 24 * 3600
     """Seconds from accept to the promise's deadline."""
     careful_seconds: float = 10.0
@@ -129,7 +125,7 @@ class Acceptor:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._careful_until = 0.0
-        self._turn = limits.group_leaves
+        self._last = 0
         self._rate = 1000.0
 
     async def __aenter__(self) -> Self:
@@ -305,44 +301,35 @@ class Acceptor:
                 raise
 
     def _dequeue(self) -> list[Staged]:
-        """What waits, up to the limits of one commit."""
+        """What waits, up to the limits of one commit, and at most half of what is going round.
+
+        Who was just answered is about to send again: while one half is written the other is being staged.
+        """
         queue, limits = self._queue, self._limits
+        cap = min(limits.group_leaves, (self.metrics.queued_leaves + self._last + 1) // 2)
         items = [queue.popleft()]
         leaves = items[0].count
-        cap = min(limits.group_leaves, max(limits.small_group, self._turn))
         while queue and len(items) < limits.group_submissions and leaves + queue[0].count <= cap:
             items.append(queue.popleft())
             leaves += items[-1].count
-        # Half of what is on its way at a time: while one half is written the other half is being staged.
-        self._turn = (self.metrics.queued_leaves + 1) // 2
+        self._last = leaves
         return items
 
     async def _write(self, writer: _Writer, items: Sequence[Staged]) -> None:
-        log, conn = self.log, writer.conn
-        started = time.perf_counter()
+        now = self._clock()
         group = Group(
             items,
-            log_id=log.log_id,
-            log_no=log.log_no,
+            log_id=self.log.log_id,
             first_index=writer.size,
             sequences=writer.sequences,
+            signer=self._signer,
+            accepted_at=now,
+            deadline=now + self._limits.deadline,
         )
+        self._faults.hit("accept.prepared")
+        started = time.perf_counter()
         try:
-            if group.leaves <= self._limits.small_group:
-                group.sequence_all()
-                self._promise(group)
-                await conn.execute(_ACCEPT, *_arguments(group, writer.epoch), *entry_arguments(group))
-            else:
-                async with conn.transaction():
-                    await conn.copy_to_table(
-                        "entry",
-                        schema_name="evidence",
-                        columns=COPY_COLUMNS,
-                        source=group.stream(),
-                        format="binary",
-                    )
-                    self._promise(group)
-                    await conn.execute(_ACCEPT, *_arguments(group, writer.epoch), *_NO_ENTRIES)
+            await writer.conn.execute(_ACCEPT, *_arguments(self.log.log_no, writer.epoch, group))
         except asyncpg.PostgresError as error:
             if error.sqlstate == _NOT_WRITER:
                 raise NotTheWriter("another process has taken the log over") from None
@@ -355,17 +342,12 @@ class Acceptor:
         seconds = time.perf_counter() - started
         metrics = self.metrics
         metrics.groups += 1
-        metrics.accepted_leaves += group.leaves
+        metrics.accepted_leaves += len(group.leaves)
         metrics.accepted_submissions += len(group.items)
         metrics.commit_seconds += seconds
-        self._rate += 0.1 * (group.leaves / seconds - self._rate)
+        self._rate += 0.1 * (len(group.leaves) / seconds - self._rate)
         for item, answer in zip(group.items, group.answers, strict=True):
             self._answer(item, answer)
-
-    def _promise(self, group: Group) -> None:
-        now = self._clock()
-        group.finish(self._signer, now, now + self._limits.deadline)
-        self._faults.hit("accept.prepared")
 
     def _in_order(self, size: int, items: Sequence[Staged]) -> list[Staged]:
         """A successor log's leaf 0 is its continuation, and no other leaf is one; refuses what is not so."""
@@ -397,13 +379,13 @@ class Acceptor:
         held = await known_leaves(
             writer.conn,
             self.log.log_no,
-            [digest[:DEDUPE_LEN] for item in fresh for digest in item.checked.leaf_hashes],
+            [key for item in fresh for key in item.dedupe],
         )
         go: list[Staged] = []
         later: list[Staged] = []
         seen: set[bytes] = set()
         for item in fresh:
-            keys = [digest[:DEDUPE_LEN] for digest in item.checked.leaf_hashes]
+            keys = item.dedupe
             known = next((at for at, key in enumerate(keys) if key in held), None)
             if known is not None:
                 logged = evidence_id(held[keys[known]]).hex()
@@ -466,14 +448,13 @@ class _Writer:
     sequences: dict[int, int]
 
 
-_NO_ENTRIES: tuple[None, ...] = (None,) * 6
 _DUPLICATE = frozenset({"entry_dedupe", "submission_log_no_root_organisation_key"})
 """Unique indexes that a sender's repetition can hit; any other one means that our own books are wrong."""
 
 
-def _arguments(group: Group, epoch: int) -> tuple[object, ...]:
+def _arguments(log_no: int, epoch: int, group: Group) -> tuple[object, ...]:
     return (
-        group.log_no,
+        log_no,
         epoch,
         group.first_index,
         group.new_size,
@@ -484,4 +465,5 @@ def _arguments(group: Group, epoch: int) -> tuple[object, ...]:
         group.roots,
         *submission_arguments(group),
         *link_arguments(group),
+        *entry_arguments(group),
     )

@@ -105,7 +105,7 @@ CREATE TABLE evidence.entry (
     leaf_index bigint NOT NULL,
     leaf bytea NOT NULL CHECK (octet_length(leaf) = 112),
     id_key bigint NOT NULL,
-    dedupe uuid NOT NULL,
+    dedupe bytea NOT NULL CHECK (octet_length(dedupe) = 16),
     case_key bigint NOT NULL,
     tag_key bigint NOT NULL,
     body bytea,
@@ -219,9 +219,10 @@ CREATE TABLE evidence.trouble (
     PRIMARY KEY (log_no, step)
 );
 
--- One durable group: moves the log's size from old_size to new_size and records the promise, the submissions and
--- the submitters' sequences; the entries too unless they came by COPY in the same transaction. All arrays of one
--- kind have the same length. SQLSTATE CL001: another writer has taken over. CL002: the log is not open.
+-- One durable group in one statement, because every round trip costs a group more than hundreds of its rows:
+-- moves the log's size from old_size to new_size and records the entries, the promise, the submissions and the
+-- submitters' sequences. All arrays of one kind have the same length. SQLSTATE CL001: another writer has taken
+-- over. CL002: the log is not open.
 CREATE FUNCTION evidence.accept_group(
     log int, writer_epoch bigint, old_size bigint, new_size bigint,
     accepted_at bigint, deadline bigint, promise bytea, promise_signature bytea, roots bytea,
@@ -235,22 +236,20 @@ CREATE FUNCTION evidence.accept_group(
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE evidence.log_writer w SET accepted_size = new_size
-        WHERE w.log_no = log AND w.epoch = writer_epoch AND w.accepted_size = old_size;
+        WHERE w.log_no = log AND w.epoch = writer_epoch AND w.accepted_size = old_size
+          AND EXISTS (SELECT FROM evidence.log_status s WHERE s.log_no = log AND s.status = 'open');
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'not the writer' USING ERRCODE = 'CL001';
-    END IF;
-    PERFORM FROM evidence.log_status s WHERE s.log_no = log AND s.status = 'open';
-    IF NOT FOUND THEN
+        PERFORM FROM evidence.log_status s WHERE s.log_no = log AND s.status = 'open';
+        IF FOUND THEN
+            RAISE EXCEPTION 'not the writer' USING ERRCODE = 'CL001';
+        END IF;
         RAISE EXCEPTION 'log not open' USING ERRCODE = 'CL002';
     END IF;
-    IF entry_leaf IS NOT NULL THEN
-        INSERT INTO evidence.entry (log_no, leaf_index, leaf, id_key, dedupe, case_key, tag_key, body)
-            SELECT log, old_size + e.position - 1, e.leaf, e.id_key, encode(e.dedupe, 'hex')::uuid, e.case_key,
-                   e.tag_key, e.body
-            FROM ROWS FROM (unnest(entry_leaf), unnest(entry_dedupe), unnest(entry_id_key), unnest(entry_case_key),
-                            unnest(entry_tag_key), unnest(entry_body)) WITH ORDINALITY
-                 AS e (leaf, dedupe, id_key, case_key, tag_key, body, position);
-    END IF;
+    INSERT INTO evidence.entry (log_no, leaf_index, leaf, id_key, dedupe, case_key, tag_key, body)
+        SELECT log, old_size + e.position - 1, e.leaf, e.id_key, e.dedupe, e.case_key, e.tag_key, e.body
+        FROM ROWS FROM (unnest(entry_leaf), unnest(entry_dedupe), unnest(entry_id_key), unnest(entry_case_key),
+                        unnest(entry_tag_key), unnest(entry_body)) WITH ORDINALITY
+             AS e (leaf, dedupe, id_key, case_key, tag_key, body, position);
     INSERT INTO evidence.promise_group (log_no, first_index, leaves, accepted_at, deadline, promise, signature, roots)
         VALUES (log, old_size, new_size - old_size, accepted_at, deadline, promise, promise_signature, roots);
     INSERT INTO evidence.submission (log_no, first_index, leaves, organisation, first_sequence, valid_until,

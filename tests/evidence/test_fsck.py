@@ -187,7 +187,7 @@ TAMPERINGS: list[tuple[str, str, set[str]]] = [
     ),
     (
         "allow a repetition",
-        "UPDATE evidence.entry SET dedupe = gen_random_uuid() WHERE log_no = $1 AND leaf_index = 9",
+        "UPDATE evidence.entry SET dedupe = substr(sha256('x'), 1, 16) WHERE log_no = $1 AND leaf_index = 9",
         {"DedupeMismatch"},
     ),
     (

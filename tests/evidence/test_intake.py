@@ -228,7 +228,7 @@ def test_indexes_and_sequences_have_no_gap_under_random_concurrent_load(database
             resend = [rng.choice(submissions) for _ in range(30)]
             sent: list[Submission] = [*submissions, *resend]
             rng.shuffle(sent)
-            limits = Limits(group_leaves=rng.choice([50, 4096]), small_group=rng.choice([0, 12]))
+            limits = Limits(group_leaves=rng.choice([50, 4096]))
             for part in (sent[:45], sent[45:]):
                 async with d.acceptor(limits=limits) as acceptor:
                     await acceptor.writable()
