@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,6 +91,9 @@ class Submission:
         Raises:
             MalformedInput, UnknownVersion, LimitExceeded
         """
+        usual = _parse_usual(data)
+        if usual is not None:
+            return cls._checked(*usual)
         value = cbor.decode(data, max_bytes=MAX_BYTES, max_depth=4, max_items=3 * MAX_ENTRIES + 16)
         if isinstance(value, dict) and 0 in value:
             expect.version(value[0], VERSION)
@@ -218,6 +222,52 @@ class Submission:
     def act(self, root: bytes) -> Submit:
         """What the submitter signs."""
         return Submit(self.log_id, self.organisation, root, len(self.entries), self.valid_until)
+
+
+# CBOR has one form here, so bytes that fit this frame are what `cbor.decode` would take, 10 times faster.
+_UINT40 = (
+    rb"(?:[\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....|\x1b\x00\x00\x00(?!\x00).....)"
+)
+_FRAME = re.compile(
+    rb"\xa6\x00\x01\x01\x58\x20(.{32})\x02(" + _UINT40 + rb")\x03(" + _UINT40 + rb")\x04\x58\x41(.{65})\x05"
+    rb"([\x81-\x97]|\x98[\x18-\xff]|\x99(?!\x00)..)",
+    re.DOTALL,
+)
+_HEADER_MARK = b"\x82\x58\x30"
+_Parsed = tuple[bytes, int, int, bytes, tuple[EntryBytes, ...]]
+
+
+def _parse_usual(data: bytes) -> _Parsed | None:
+    """Members of a submission in its usual form; None for whatever has to be looked at more closely."""
+    frame = _FRAME.match(data) if len(data) <= MAX_BYTES else None
+    if frame is None:
+        return None
+    log_id, organisation, valid_until, signature, announced = frame.groups()
+    count = _argument(announced, 0x80)
+    if count > MAX_ENTRIES:
+        return None
+    entries: list[EntryBytes] = []
+    at, end = frame.end(), len(data)
+    for _ in range(count):
+        # Three bytes of mark, 48 of header, then the body's length in one or two bytes.
+        if at + 54 > end or data[at : at + 3] != _HEADER_MARK:
+            return None
+        kind, length, start = data[at + 51], data[at + 52], at + 53
+        if kind == 0x59 and length:
+            length, start = length << 8 | data[at + 53], at + 54
+        elif kind != 0x58 or length < 24:
+            return None
+        stop = start + length
+        entries.append((data[at + 3 : at + 51], data[start:stop]))
+        at = stop
+    if at != end:
+        return None
+    return log_id, _argument(organisation), _argument(valid_until), signature, tuple(entries)
+
+
+def _argument(head: bytes, major: int = 0) -> int:
+    """The number in a CBOR head."""
+    return head[0] - major if len(head) == 1 else int.from_bytes(head[1:], "big")
 
 
 @lru_cache(maxsize=1024)

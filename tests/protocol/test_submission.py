@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from protocol.submission import (
     PromiseMismatch,
     Submission,
     SubmitterMismatch,
+    _parse_usual,
     check_acceptance,
     group_leaf,
     request_root,
@@ -51,6 +53,9 @@ def entries(count: int, submitter: int = SUBMITTER) -> list[EntryBytes]:
 
 def with_entries(*members: EntryBytes) -> Submission:
     return dataclasses.replace(GOOD, entries=members)
+
+
+ENCODED = with_entries(*entries(3)).encode()
 
 
 def test_cbor_and_json_say_the_same() -> None:
@@ -271,3 +276,47 @@ def test_500_entries_are_parsed_and_checked_fast_enough() -> None:
         Submission.parse(data).check()
         best = min(best, time.process_time() - start)
     assert 500 / best > 20_000
+
+
+def _slowly(data: bytes) -> Submission | str:
+    """What the general decoder makes of it: the submission, or the refusal's code."""
+    with mock.patch("protocol.submission._parse_usual", return_value=None):
+        return _outcome(data)
+
+
+def _outcome(data: bytes) -> Submission | str:
+    try:
+        return Submission.parse(data)
+    except CaseledgerError as error:
+        return f"{error.code} {error.field}"
+
+
+@given(
+    lengths=st.lists(st.sampled_from([0, 23, 24, 25, 255, 256, 257, 2048, 70_000]), min_size=1, max_size=26),
+    header=st.sampled_from([47, 48, 48, 48, 49]),
+    organisation=st.integers(0, 2**32),
+    valid_until=st.integers(0, 2**40),
+)
+def test_the_short_way_reads_what_the_general_decoder_reads(
+    lengths: list[int], header: int, organisation: int, valid_until: int
+) -> None:
+    members = tuple((seeded("h")[:1] * header, bytes(length)) for length in lengths)
+    data = dataclasses.replace(
+        GOOD, organisation=organisation, valid_until=valid_until, entries=members
+    ).encode()
+    assert _outcome(data) == _slowly(data)
+
+
+@given(at=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.integers(0, 3), more=st.binary(max_size=3))
+def test_the_short_way_refuses_what_the_general_decoder_refuses(
+    at: int, byte: int, cut: int, more: bytes
+) -> None:
+    changed = bytearray(ENCODED)
+    changed[at % len(changed)] = byte
+    data = bytes(changed[: len(changed) - cut]) + more
+    assert _outcome(data) == _slowly(data)
+
+
+def test_the_short_way_is_the_usual_one() -> None:
+    for count in (1, 23, 24, 300):
+        assert _parse_usual(with_entries(*entries(count)).encode()) is not None
