@@ -34,20 +34,12 @@ def check_log(submission: Submission, log: LogContext) -> None:
         raise LogUnknown("the submission is for another log", field="logId")
 
 
-def check_signer(
-    checked: CheckedSubmission, log: LogContext, registry: RegistryPort
-) -> tuple[bytes, KeySlot]:
-    """Recover the signer's address and find its registered slot.
+def check_signer(signer: bytes, organisation: int, registry: RegistryPort) -> KeySlot:
+    """The registered slot of an address that signed for `organisation`.
 
-    Raises BadSignature, KeyUnknown (also when the act was signed for another chain, contract or log),
+    Raises KeyUnknown (also when the act was signed for another chain, contract or log),
     KeyWrongOrganisation, KeyWrongPurpose.
     """
-    signer = checked.signer(log.domain)
-    return signer, check_slot(signer, checked.submission.organisation, registry)
-
-
-def check_slot(signer: bytes, organisation: int, registry: RegistryPort) -> KeySlot:
-    """The slot of an address that signed for `organisation`."""
     slot = registry.key(signer)
     if slot is None:
         raise KeyUnknown(

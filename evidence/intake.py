@@ -46,6 +46,7 @@ from evidence.grouping import (
 )
 from evidence.logs import LogContext, LogStatus, log_status
 from evidence.ports import Clock, FaultPoints, PromiseSigner, RegistryPort, system_clock
+from evidence.recoverer import OnTheSpot, Recoverer
 from evidence.vault import Vault
 from protocol.entry import evidence_id
 from protocol.errors import CaseledgerError
@@ -108,7 +109,9 @@ class Acceptor:
         clock: Clock = system_clock,
         limits: Limits = DEFAULT_LIMITS,
         faults: FaultPoints | None = None,
+        recoverer: Recoverer | None = None,
     ) -> None:
+        """`recoverer`: a running `HelperProcess` where single signed leaves come by the thousand."""
         self.log = log
         self.metrics = IntakeMetrics()
         self._pool = pool
@@ -118,6 +121,7 @@ class Acceptor:
         self._clock = clock
         self._limits = limits
         self._faults = faults or FaultPoints()
+        self._recoverer = recoverer or OnTheSpot()
         self._queue: deque[Staged] = deque()
         self._pending: dict[tuple[int, bytes], Staged] = {}
         self._wake = asyncio.Event()
@@ -170,7 +174,9 @@ class Acceptor:
             raise Busy("the service is stopping")
         self._check_room(len(submission.entries))
         checked = submission.check()
-        signer, slot = admission.check_signer(checked, self.log, self._registry)
+        digest = checked.act().digest(self.log.domain)
+        signer = await self._recoverer.recover(digest, submission.signature)
+        slot = admission.check_signer(signer, submission.organisation, self._registry)
         try:
             admission.check_may_act(submission, slot, self._registry, self._clock())
         except CaseledgerError:

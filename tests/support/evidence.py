@@ -17,6 +17,7 @@ from agent.keys import Ed25519Key, KeyLabel, Secp256k1Key, new_key
 from evidence.intake import DEFAULT_LIMITS, Acceptor, Limits
 from evidence.logs import LogContext, Predecessor, create_log
 from evidence.ports import FaultPoints, OrganisationState
+from evidence.recoverer import Recoverer
 from evidence.vault import Vault
 from protocol.acts import Purpose
 from protocol.entry import Body, EvidenceClass, Header, Link
@@ -149,10 +150,16 @@ class Desk:
         """The machine's clock unless a test set `now`."""
         return int(time.time()) if self.now is None else self.now
 
-    def acceptor(self, *, limits: Limits = DEFAULT_LIMITS, faults: FaultPoints | None = None) -> Acceptor:
+    def acceptor(
+        self,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        faults: FaultPoints | None = None,
+        recoverer: Recoverer | None = None,
+    ) -> Acceptor:
         return Acceptor(
             self.pool, self.log, self.members, self.promise_key, self.vault, clock=self.clock, limits=limits,
-            faults=faults,
+            faults=faults, recoverer=recoverer,
         )  # fmt: skip
 
     def submission(
