@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 1 << 20
 LOCKS = {"package-lock.json"}
+NOT_INSTALLED = "ipfs"
+"""The extra that no lock holds, because nothing imports it yet."""
 
 # Folders that exist on one machine only, and home folders of persons.
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:work|root|home/\w+|Users/\w+|tmp/\w+)/\w")
@@ -83,7 +85,8 @@ def requirement_name(text: str) -> str:
 def direct() -> dict[str, str]:
     """Each direct dependency -> the lock that must hold it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    extras = project["optional-dependencies"]
+    groups = [project["dependencies"], *(extras[name] for name in extras if name != NOT_INSTALLED)]
     found = {requirement_name(text): "all" for group in groups for text in group}
     for name in ("bootstrap", "build", "node", "slither", "halmos"):
         for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines():

@@ -13,6 +13,7 @@ from chain.bindings import (
     AbiUnreadable,
     AnswerUnreadable,
     CustomError,
+    artifact,
     decode_values,
     encode_values,
     interface,
@@ -164,3 +165,23 @@ def test_contract_errors_have_the_status_of_their_kind(name: str, status: int) -
     error = next(e for e in ALL_ERRORS if e.name == name)
     decoded = revert_error(error.encode(*(sample(kind) for kind in error.types)))
     assert decoded.http_status == status
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_calls_are_those_that_web3_makes(name: str) -> None:
+    from web3 import Web3
+
+    contract = Web3().eth.contract(abi=artifact(name)["abi"])
+    flat = [
+        function
+        for function in artifact(name)["abi"]
+        if function["type"] == "function" and all("tuple" not in part["type"] for part in function["inputs"])
+    ]
+    assert len(flat) > 4
+    for function in flat:
+        kinds = [part["type"] for part in function["inputs"]]
+        if any(kind.endswith("]") for kind in kinds):
+            continue
+        values = [sample(kind) if kind != "bool" else True for kind in kinds]
+        expected = contract.encode_abi(function["name"], values)
+        assert "0x" + interface(name).function(function["name"]).encode(*values).hex() == expected
