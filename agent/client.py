@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable
-from protocol.errors import CaseledgerError
+from protocol.errors import CaseledgerError, MalformedInput
+from protocol.expect import json_value
 
 CBOR = "application/cbor"
 MAX_JSON = 32 * 1024 * 1024
@@ -207,8 +208,8 @@ class GatewayClient:
             accept="application/json", limit=MAX_JSON,
         )  # fmt: skip
         try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError):
+            value = json_value(raw, "answer", max_bytes=MAX_JSON)
+        except MalformedInput:
             raise GatewayAnswerInvalid("the answer is not JSON") from None
         if not isinstance(value, dict):
             raise GatewayAnswerInvalid("the answer is not a JSON object")
@@ -268,8 +269,8 @@ def _read(answer: httpx.Response, limit: int) -> bytes:
 def _refusal(answer: httpx.Response, data: bytes) -> GatewayRefused:
     """A problem document, or what little can be said without one. Texts are the gateway's, cut short."""
     try:
-        document = json.loads(data) if data else {}
-    except (ValueError, RecursionError):
+        document = json_value(data, "answer", max_bytes=MAX_JSON) if data else {}
+    except MalformedInput:
         document = {}
     if not isinstance(document, dict):
         document = {}

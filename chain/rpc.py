@@ -24,6 +24,7 @@ import httpx
 from chain.engines import EngineProfile
 from chain.errors import ChainError
 from chain.timestamps import parse_time
+from protocol.expect import MAX_NESTING, nesting
 
 log = logging.getLogger(__name__)
 
@@ -472,6 +473,8 @@ class RpcPool:
                             raise _Transport(Lie.MALFORMED, too_large=True)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
             raise _Transport(Lie.UNAVAILABLE) from None
+        if nesting(bytes(content)) > MAX_NESTING:
+            raise _Transport(Lie.MALFORMED)
         try:
             return json.loads(content)
         except (ValueError, RecursionError):

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from protocol.errors import CaseledgerError
+from protocol.errors import CaseledgerError, MalformedInput
+from protocol.expect import json_value
 from protocol.i18n import Text, language
 
 if TYPE_CHECKING:
@@ -361,8 +362,8 @@ def _read(path: Path) -> bytes:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(_read(path))
-    except ValueError:
+        value = json_value(_read(path), "file", max_bytes=MAX_FILE)
+    except MalformedInput:
         raise ActFileUnreadable(f"{path}: not JSON", field=str(path)) from None
     if not isinstance(value, dict):
         raise ActFileUnreadable(f"{path}: a JSON object is expected", field=str(path))

@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import accumulate
 
 from protocol.cbor import Key, Value
 from protocol.errors import LimitExceeded, MalformedInput, UnknownVersion
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+MAX_NESTING = 64
+"""Arrays and objects inside one another; our documents need fewer than ten."""
 
 UINT32_MAX = 2**32 - 1
 UINT40_MAX = 2**40 - 1
@@ -106,6 +112,26 @@ def from_hex(value: object, field: str, size: int | None = None, *, maximum: int
     return octets(bytes.fromhex(value), field, size, maximum=maximum)
 
 
+_JSON_FLAT = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\[\]{}"]++', re.DOTALL)
+_JSON_STEP = [0] * 256
+_JSON_STEP[ord("[")] = _JSON_STEP[ord("{")] = 1
+_JSON_STEP[ord("]")] = _JSON_STEP[ord("}")] = -1
+MAX_JSON_DEPTH = 64
+
+
+def json_depth(data: bytes, field: str | None = None, maximum: int = MAX_JSON_DEPTH) -> None:
+    """Refuse JSON text nested deeper than `maximum`, before a parser recurses into it.
+
+    The parser's own guard is the interpreter's recursion limit, which other libraries raise for everybody.
+
+    Raises:
+        LimitExceeded
+    """
+    brackets = _JSON_FLAT.sub(b"", data)
+    if max(accumulate(map(_JSON_STEP.__getitem__, brackets)), default=0) > maximum:
+        raise LimitExceeded(f"JSON nested deeper than {maximum}", field=field)
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) != len(pairs):
@@ -122,10 +148,28 @@ def json_object(data: bytes | str, field: str, keys: Iterable[str], *, max_bytes
     return json_members(json_value(data, field, max_bytes=max_bytes), field, keys)
 
 
+def nesting(data: bytes | str) -> int:
+    """How deep arrays and objects are nested in JSON text, malformed text included.
+
+    Asked before a recursive parser sees foreign text: that parser's own guard is the interpreter's recursion
+    limit, which any library may raise to where the stack ends first.
+    """
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
+        return 0
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def json_value(data: bytes | str, field: str, *, max_bytes: int) -> object:
-    """Any JSON value; a member named twice, NaN and Infinity are refused."""
+    """Any JSON value, nested 64 deep at most; a member named twice, NaN and Infinity are refused."""
     if len(data) > max_bytes:
         raise LimitExceeded(f"{field}: {len(data)} bytes, at most {max_bytes} allowed", field=field)
+    if nesting(data) > MAX_NESTING:
+        raise LimitExceeded(f"{field}: nested deeper than {MAX_NESTING}", field=field)
     try:
         value: object = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
