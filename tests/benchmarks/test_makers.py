@@ -11,7 +11,7 @@ from benchmarks.entries import EntryMaker, OneMember, Submitter
 from benchmarks.gas import UniformLog
 from benchmarks.load import drive, http_request
 from benchmarks.tessera import note_signer
-from evidence.admission import check_slot
+from evidence.admission import check_signer
 from evidence.errors import KeyUnknown
 from protocol.acts import BadSignature, Domain
 from protocol.entry import Body
@@ -32,9 +32,9 @@ def test_the_forged_submission_is_nobody_s() -> None:
     submitter = Submitter.fresh(bytes(32), DOMAIN, 5)
     member = OneMember(submitter)
     good, forged = submitter.submissions(1, 3)[0], submitter.forged(3)
-    assert check_slot(good.check().signer(DOMAIN), 5, member).organisation == 5
+    assert check_signer(good.check().signer(DOMAIN), 5, member).organisation == 5
     with pytest.raises((KeyUnknown, BadSignature)):
-        check_slot(forged.check().signer(DOMAIN), 5, member)
+        check_signer(forged.check().signer(DOMAIN), 5, member)
 
 
 @pytest.mark.parametrize("alg", [SHA256, SM3])
