@@ -274,6 +274,7 @@ def test_a_successor_needs_a_tree_that_somebody_knows(database: PgDatabase) -> N
             await w.acceptor.accept(w.desk.submission(5))
             await w.settle()
             steal(w, await leaves_of(w), 4)
+            await w.acceptor.accept(w.desk.submission(4))
             origin = "centre.example/inside-the-theft"
             w.model.close(7, log_id(origin))
             with pytest.raises(RecordDamaged):

@@ -67,6 +67,7 @@ def test_nothing_is_sealed_while_an_anchor_is_on_its_way_and_load_makes_the_next
             for _ in range(3):
                 await w.acceptor.accept(w.desk.submission(50))
                 await w.worker.anchor_once()
+            assert w.worker.metrics.trouble == {}, "nothing was tried that the contract refuses"
             assert await w.scalar("SELECT count(*) FROM evidence.batch WHERE log_no = $1") == 1
             w.model.hold = False
             await w.settle()
@@ -98,6 +99,8 @@ def test_a_transaction_that_came_to_nothing_is_sent_again_with_the_same_act(
             await w.acceptor.accept(w.desk.submission(3))
             await w.worker.anchor_once()
             w.model.lose = state
+            assert w.desk.now is not None
+            w.desk.now += 60
             await w.worker.anchor_once()
             assert w.worker.metrics.trouble["anchor"] == "AnchorRefused"
             w.model.lose = None
