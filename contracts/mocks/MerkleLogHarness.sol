@@ -26,7 +26,7 @@ contract MerkleLogHarness {
         bytes32[] calldata proof
     )
         external
-        view
+        pure
     {
         MerkleLog.requireIncluded(index, size, leafHash, root, proof);
     }
