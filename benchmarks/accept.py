@@ -30,6 +30,7 @@ from benchmarks.parts import cluster
 from benchmarks.rows import BenchFailed, Beside, Figure, Options, Reach, Row, percentile
 from evidence.intake import Acceptor
 from evidence.logs import LogContext, create_log
+from evidence.recoverer import HelperProcess
 from evidence.vault import Vault
 from protocol.acts import recover
 from protocol.errors import CaseledgerError
@@ -96,7 +97,11 @@ async def acceptor(
     vault = Vault.generate()
     pool = await connect_pool(database.dsn("gateway"))
     try:
-        async with Acceptor(pool, log, OneMember(submitter), key, vault) as intake:
+        # As the gateway composes it: a helper process recovers signatures when many arrive at once.
+        async with (
+            HelperProcess() as helper,
+            Acceptor(pool, log, OneMember(submitter), key, vault, recoverer=helper) as intake,
+        ):
             if not await intake.writable():
                 raise BenchFailed("the log has no writer")
             yield intake, submitter, key, pool, vault

@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.keys import load_ed25519
 from evidence.intake import Acceptor, Limits
+from evidence.recoverer import HelperProcess
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
 from ledger_gateway.auth import Authenticator
@@ -98,9 +99,19 @@ async def open_gateway(settings: Settings, metrics: Metrics, audience: str) -> A
             asyncio.create_task(_probe(base, stop), name="probe"),
         ]
         try:
-            async with Acceptor(
-                base.pool, base.log, registry, signer, base.vault, clock=system_clock, limits=limits
-            ) as acceptor:
+            async with (
+                HelperProcess() as recoverer,
+                Acceptor(
+                    base.pool,
+                    base.log,
+                    registry,
+                    signer,
+                    base.vault,
+                    clock=system_clock,
+                    limits=limits,
+                    recoverer=recoverer,
+                ) as acceptor,
+            ):
                 await acceptor.writable(5.0)
                 yield Gateway(
                     base=base,
