@@ -14,8 +14,10 @@ from protocol.cbor import Key, Value
 from protocol.errors import LimitExceeded, MalformedInput, UnknownVersion
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+# An unterminated string takes the rest: otherwise every quote in it would be tried as a beginning.
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STEP = [1 if byte in b"[{" else -1 for byte in range(256)]
 
 MAX_NESTING = 64
 """Arrays and objects inside one another; our documents need fewer than ten."""
@@ -112,26 +114,6 @@ def from_hex(value: object, field: str, size: int | None = None, *, maximum: int
     return octets(bytes.fromhex(value), field, size, maximum=maximum)
 
 
-_JSON_FLAT = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\[\]{}"]++', re.DOTALL)
-_JSON_STEP = [0] * 256
-_JSON_STEP[ord("[")] = _JSON_STEP[ord("{")] = 1
-_JSON_STEP[ord("]")] = _JSON_STEP[ord("}")] = -1
-MAX_JSON_DEPTH = 64
-
-
-def json_depth(data: bytes, field: str | None = None, maximum: int = MAX_JSON_DEPTH) -> None:
-    """Refuse JSON text nested deeper than `maximum`, before a parser recurses into it.
-
-    The parser's own guard is the interpreter's recursion limit, which other libraries raise for everybody.
-
-    Raises:
-        LimitExceeded
-    """
-    brackets = _JSON_FLAT.sub(b"", data)
-    if max(accumulate(map(_JSON_STEP.__getitem__, brackets)), default=0) > maximum:
-        raise LimitExceeded(f"JSON nested deeper than {maximum}", field=field)
-
-
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) != len(pairs):
@@ -157,11 +139,8 @@ def nesting(data: bytes | str) -> int:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
         return 0
-    depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
 def json_value(data: bytes | str, field: str, *, max_bytes: int) -> object:

@@ -12,8 +12,7 @@ import json
 import re
 from typing import NoReturn, TypeAlias
 
-from protocol.errors import LimitExceeded
-from protocol.expect import MAX_NESTING, json_depth, nesting
+from protocol.expect import MAX_NESTING, nesting
 from protocol.hashing import keccak256
 from verifier.errors import (
     FieldInvalid,
@@ -65,10 +64,6 @@ def loads(data: bytes) -> Json:
         raise JsonLimit(f"more than {MAX_BYTES} bytes")
     if nesting(data) > MAX_NESTING:
         raise JsonLimit(f"nested deeper than {MAX_NESTING}")
-    try:
-        json_depth(data)
-    except LimitExceeded as error:
-        raise JsonLimit(error.detail) from None
     try:
         text = data.decode("utf-8")
         value: Json = _DECODER.decode(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,3 +67,15 @@ def depth(value: Any) -> int:
 def test_depth_is_the_depth_of_the_value(value: Any, ascii_only: bool) -> None:
     padded = [value, *([[]] * MAX_NESTING)]  # the count of brackets alone does not decide
     assert nesting(json.dumps(padded, ensure_ascii=ascii_only)) == max(2, depth(padded))
+
+
+HOSTILE = [b"[]", b'"', b'["', b'[\\"', b'["\\', b'["\\"', b"[\\", b'["a"', b"\\", b'"\\\\']
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_two_mebibytes_of_anything_cost_little(piece: bytes) -> None:
+    """Quotes that never close would make every one of them a new beginning, in square time."""
+    data = piece * (2**21 // len(piece))
+    start = time.process_time()
+    nesting(data)
+    assert time.process_time() - start < 2
