@@ -148,7 +148,7 @@ CASES: dict[str, Case] = {
     # inclusion
     "leaf at another index": Case("inclusion", "MerkleRootMismatch", moved_leaf(WORLD.core)),
     "leaf of another entry": Case(
-        "inclusion", "MerkleRootMismatch", core_of(WORLD, leaf=WORLD.leaves[5])
+        "inclusion", "MerkleRootMismatch", core_of(WORLD, leaf=WORLD.leaves[5], body=None), content=None
     ),
     "SHA-256 path in place of the SM3 path": Case(
         "inclusion", "MerkleRootMismatch", core_of(WORLD, inclusion=dataclasses.replace(
