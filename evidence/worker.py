@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -29,9 +30,12 @@ log = logging.getLogger(__name__)
 
 _LOCK_SPACE = 0x7365  # "se": first key of the two-key advisory locks of sealing
 POLL = 0.05
+CALM = 0.15
 IDLE = 0.25
 RETRY = 1.0
-"""Seconds between rounds: while something is on its way, while nothing is, after a failure."""
+LIVELY = 5.0
+"""Seconds between rounds: while things move, on an idle ledger, of an idle outbox, after a failure; and how
+long things count as moving after the last step."""
 
 
 @dataclass
@@ -72,6 +76,7 @@ class LogWorker:
         self._faults = faults or FaultPoints()
         self._send = asyncio.Event()
         self._clean: set[str] = set()
+        self._lively_until = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; waits for the lease when another process has it."""
@@ -142,7 +147,7 @@ class LogWorker:
         if sealed:
             self.metrics.sealed += 1
             self._send.set()
-        return POLL
+        return self._pace(followed or sealed)
 
     async def capture_once(self) -> float:
         """Capture what waits; seconds until the next round."""
@@ -152,7 +157,14 @@ class LogWorker:
         if captured:
             self.metrics.captured += 1
             return 0.0
-        return POLL
+        return self._pace(False)
+
+    def _pace(self, moved: bool) -> float:
+        """Quick while things move, and for a while after; calm on an idle ledger."""
+        now = time.monotonic()
+        if moved:
+            self._lively_until = now + LIVELY
+        return POLL if now < self._lively_until else CALM
 
     async def _guarded(self, step: str, run: Callable[[], Awaitable[bool]]) -> bool | None:
         """Run a step; None when it failed, which is then shown until it succeeds."""
