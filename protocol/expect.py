@@ -148,7 +148,7 @@ def json_value(data: bytes | str, field: str, *, max_bytes: int) -> object:
     if len(data) > max_bytes:
         raise LimitExceeded(f"{field}: {len(data)} bytes, at most {max_bytes} allowed", field=field)
     if nesting(data) > MAX_NESTING:
-        raise LimitExceeded(f"{field}: nested deeper than {MAX_NESTING}", field=field)
+        raise MalformedInput(f"{field}: nested deeper than {MAX_NESTING}", field=field)
     try:
         value: object = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
