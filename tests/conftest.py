@@ -27,6 +27,9 @@ from storage.cluster import Cluster, Database
 
 _PREFIX = "clt-"
 
+# Tests say what language they mean; the one of the machine must not reach them or the commands they start.
+os.environ.pop("CASELEDGER_LANG", None)
+
 
 @dataclass(frozen=True)
 class PgDatabase:
