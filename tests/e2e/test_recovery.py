@@ -139,9 +139,7 @@ def test_a_leaf_rewritten_with_full_database_rights_is_named_and_refused_by_the_
     assert results(stack, tmp_path / "first", stack.accepted_path)[2][0] is Result.VALID_REDUCED_TRUST
 
 
-def test_after_a_theft_receipts_stay_valid_and_a_successor_log_goes_on(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_after_a_theft_receipts_stay_valid_and_a_successor_log_goes_on(stack: Stack, tmp_path: Path) -> None:
     first, second = documents(tmp_path / "first", 5), documents(tmp_path / "second", 3)
     add(stack, first, "--wait")
     stack.stop_service("worker")
