@@ -442,6 +442,34 @@ class Journal:
                 (submission,),
             ).rowcount
 
+    def carry_over(self, organisation: int, log_id: bytes, size: int) -> int:
+        """Gives back what a log closed at `size` does not hold: leaves promised beyond it, and submissions
+        that were signed for it and not answered. Promises and old places stay. Returns how many entries."""
+        beyond = (
+            "submission IN (SELECT id FROM submissions WHERE log_id = ? AND organisation = ?)"
+            " AND (state = 'SIGNED' OR state IN ('ACCEPTED', 'RECEIVED') AND leaf_index >= ?)"
+        )
+        values = (log_id, organisation, size)
+        with self._write():
+            self._db.execute(
+                "INSERT INTO released SELECT submission, position, id, sequence, leaf_index FROM entries"  # noqa: S608
+                f" WHERE {beyond}",
+                values,
+            )
+            moved = self._db.execute(
+                "UPDATE entries SET state = 'NEW', submission = NULL, position = NULL, sequence = NULL,"  # noqa: S608
+                " leaf_index = NULL, evidence_id = NULL, receipt_path = NULL, verdict = NULL"
+                f" WHERE {beyond}",
+                values,
+            ).rowcount
+            self._db.execute(
+                "UPDATE submissions SET state = 'BROKEN', code = 'LogClosed' WHERE log_id = ?"
+                " AND organisation = ? AND state IN ('SIGNED', 'ACCEPTED')"
+                " AND NOT EXISTS (SELECT 1 FROM entries WHERE submission = submissions.id)",
+                (log_id, organisation),
+            )
+        return moved
+
     def retry(self, entry: int) -> None:
         """Makes a refused entry NEW again, after what was wrong has been put right."""
         with self._write():

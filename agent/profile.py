@@ -43,6 +43,8 @@ class Profile:
     auth_key: Secp256k1Key | None
     trust: bytes
     logs: Mapping[bytes, TrustedLog]
+    closed: Mapping[bytes, int]
+    """Log id to closed size, of the logs that governance closed."""
     gateways: tuple[str, ...]
     rpc: tuple[str, ...] = ()
     """Nodes of our own, to check what a gateway shows; none is common."""
@@ -106,6 +108,11 @@ def load_profile(
         auth_key=_auth_key(folder, organisation, None if key else table.get("auth_key")),
         trust=trust_bytes,
         logs=trusted_logs(trust_file),
+        closed={
+            log_id(log.origin): log.closed_size
+            for log in trust_file.payload.logs
+            if log.closed_size is not None
+        },
         gateways=tuple(gateways or table.get("gateways") or ()),
         rpc=tuple(table.get("rpc") or ()),
     )

@@ -6,6 +6,8 @@ What can go wrong, and what happens:
 * gateway busy or down (429, 503, no answer): again with growing pauses, honouring Retry-After;
 * gateway drops us (no answer within `patience`, or a promise that does not hold): the entries go to the next
   gateway, whose log is another one; the leaf itself does not change. Without a next one the run stops;
+* the log was closed by governance before it held a promised leaf: the accepted trust file says so, and the
+  entries go into the successor log;
 * refused for its content (4xx): the entries keep the code and are not sent again by themselves;
 * refused for the key (401, 403): the submission stays signed and the run stops, because all others would be.
 """
@@ -56,6 +58,8 @@ class Delivery:
     refused: dict[str, int] = field(default_factory=dict)
     moved: int = 0
     """Entries given back by a gateway that dropped them."""
+    carried: int = 0
+    """Entries that a closed log does not hold, for its successor."""
     gateways: list[str] = field(default_factory=list)
     """Addresses that took entries, in order of first use."""
 
@@ -73,9 +77,11 @@ class Submitter:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        closed: Mapping[bytes, int] | None = None,
         patience: float = 60.0,
         on_accepted: Callable[[int], None] = lambda count: None,
     ) -> None:
+        """`closed`: log id to closed size, as the trust file names them."""
         self._journal = journal
         self._gateways = list(gateways)
         self._trusted = trusted
@@ -83,19 +89,22 @@ class Submitter:
         self._organisation = organisation
         self._clock = clock
         self._sleep = sleep
+        self._closed = dict(closed or {})
         self._patience = patience
         self._on_accepted = on_accepted
         self._logs: dict[str, bytes] = {}
         self._dropped: set[str] = set()
 
     def run(self) -> Delivery:
-        """Delivers everything that is NEW or SIGNED.
+        """Delivers everything that is NEW or SIGNED, or beyond the end of a closed log.
 
         Raises:
             GatewayUnreachable: no gateway left; all is in the journal.
             GatewayRefused: the key is refused.
         """
         done = Delivery()
+        for identifier, size in self._closed.items():
+            done.carried += self._journal.carry_over(self._organisation, identifier, size)
         while True:
             signed = self._journal.submissions([State.SIGNED], self._organisation)
             for submission in signed:

@@ -684,7 +684,10 @@ class RpcPool:
         for silent in (t for t in told if t.result is None):
             has_it = await self._in_block(silent.url, shown[0].result)
             if has_it:
-                guilty.append(silent.url)  # the transaction is in its own block: it withholds the receipt
+                # In its own block and still no receipt: withheld, unless its index is only behind its blocks.
+                late = await self._opinion(self._by_url(silent.url), params, wanted=True)
+                if late is not None and late.result is None:
+                    guilty.append(silent.url)
             elif has_it is False:
                 votes[_DENIED] += 1
         for tie_break in await self._comet_receipts(shown, votes):
@@ -693,10 +696,14 @@ class RpcPool:
         if rest and rest[0][1] == count:
             self.metrics.disagreements += 1
             raise RpcDisagreement(f"{count} nodes against {count}", hint="configure a third node")
-        guilty += [t.url for t in shown if _receipt_key(t.result) != best]
-        for url in guilty:
-            self._leave(self._by_url(url), Lie.FALSE_RECEIPT, "outvoted")
-        honest = [t for t in told if t.url not in guilty and (t.result is None) is (best == _DENIED)]
+        caught = dict.fromkeys(guilty, Lie.FALSE_RECEIPT)
+        right = next((t.result for t in shown if _receipt_key(t.result) == best), None)
+        for one in shown:
+            if _receipt_key(one.result) != best:
+                caught[one.url] = _how_false(one.result, right)
+        for url, reason in caught.items():
+            self._leave(self._by_url(url), reason, "outvoted")
+        honest = [t for t in told if t.url not in caught and (t.result is None) is (best == _DENIED)]
         return honest[0]
 
     async def _opinion(self, node: _Node, params: Sequence[Any], *, wanted: bool) -> Answer | None:
@@ -882,6 +889,12 @@ def _receipt_key(receipt: Any) -> str | None:
     names = ("transactionHash", "blockHash", "blockNumber", "status", "gasUsed", "contractAddress")
     plain = json.dumps([receipt.get(name) for name in names]).lower()
     return plain + "".join(_log_key(entry) for entry in _dicts(receipt.get("logs")))
+
+
+def _how_false(receipt: Json, right: Json | None) -> Lie:
+    """A receipt that was outvoted: of a block that the others do not have, or false in a block of theirs."""
+    same_block = right is None or str(receipt.get("blockHash")).lower() == str(right.get("blockHash")).lower()
+    return Lie.FALSE_RECEIPT if same_block else Lie.FORKED_BLOCK
 
 
 def _comet_failed(results: Any, transaction: str) -> bool | None:

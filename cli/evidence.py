@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.client import GatewayClient
     from agent.journal import Entry, Journal
     from agent.profile import Profile
+    from agent.submit import Delivery
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -46,6 +47,10 @@ _TEXTS = {
     ),
     "moved": Text(
         "{moved} 条改由其他网关受理：{gateways}", "{moved} went through another gateway: {gateways}"
+    ),
+    "carried": Text(
+        "{carried} 条不在已关闭的日志内，改提交至后继日志",
+        "{carried} not in the closed log: submitted to its successor",
     ),
     "refused": Text("拒收 {count} 条：{code}", "{count} refused: {code}"),
     "unchecked": Text(
@@ -230,8 +235,6 @@ def _entry_json(entry: Entry, names: dict[bytes, str] | None = None) -> dict[str
 
 def _add(session: _Session) -> int:
     from agent import adding
-    from agent.journal import State
-    from agent.submit import Submitter
     from protocol.entry import Link, Relation
     from protocol.identifiers import parse_hex32
 
@@ -254,29 +257,11 @@ def _add(session: _Session) -> int:
     store = _store(session) if args.store else None
     hashing = _Progress(session, "hashing", 0)
     added = adding.add_files(args.paths, session.journal, options, store=store, on_file=hashing.to)
-    open_states = [State.NEW, State.SIGNED]
-    waiting = len(session.journal.entries(session.profile.organisation, states=open_states))
-    sending = _Progress(session, "sending", waiting)
-    delivery = Submitter(
-        session.journal,
-        session.gateways,
-        session.profile.logs,
-        session.profile.act_key,
-        session.profile.organisation,
-        clock=time.time,
-        sleep=time.sleep,
-        patience=args.patience,
-        on_accepted=sending.by,
-    ).run()
+    delivery = _send(session, args.patience)
     session.say(
         "added", files=len(added.numbers), fresh=added.fresh, known=added.known, accepted=delivery.accepted
     )
-    if delivery.moved:
-        session.say("moved", moved=delivery.moved, gateways=", ".join(delivery.gateways))
-    code = EXIT_OK
-    for refusal, count in delivery.refused.items():
-        session.warn("refused", count=count, code=refusal)
-        code = EXIT_FAILED
+    code = _tell(session, delivery)
     collected: dict[str, Any] | None = None
     if args.wait and code == EXIT_OK:
         code, collected = _collect(session, list(dict.fromkeys(added.numbers)), args.out, args.timeout)
@@ -290,12 +275,45 @@ def _add(session: _Session) -> int:
                 "accepted": delivery.accepted,
                 "refused": delivery.refused,
                 "moved": delivery.moved,
+                "carried": delivery.carried,
                 "gateways": delivery.gateways,
                 "receipts": collected,
                 "entries": [_entry_json(session.journal.entry(n), names) for n in added.numbers],
             }
         )
     return code
+
+
+def _send(session: _Session, patience: float) -> Delivery:
+    """Delivers what the journal holds and no log has yet."""
+    from agent.journal import State
+    from agent.submit import Submitter
+
+    waiting = len(session.journal.entries(session.profile.organisation, states=[State.NEW, State.SIGNED]))
+    sending = _Progress(session, "sending", waiting)
+    return Submitter(
+        session.journal,
+        session.gateways,
+        session.profile.logs,
+        session.profile.act_key,
+        session.profile.organisation,
+        clock=time.time,
+        sleep=time.sleep,
+        closed=session.profile.closed,
+        patience=patience,
+        on_accepted=sending.by,
+    ).run()
+
+
+def _tell(session: _Session, delivery: Delivery) -> int:
+    """What happened to entries on their way; the exit code."""
+    if delivery.carried:
+        session.say("carried", carried=delivery.carried)
+    if delivery.moved:
+        session.say("moved", moved=delivery.moved, gateways=", ".join(delivery.gateways))
+    for refusal, count in delivery.refused.items():
+        session.warn("refused", count=count, code=refusal)
+    return EXIT_FAILED if delivery.refused else EXIT_OK
 
 
 def _store(session: _Session) -> Callable[[Any], bytes]:
@@ -377,10 +395,12 @@ def _wait(session: _Session) -> int:
     numbers = None
     if session.args.ids:
         numbers = [_local(session, text).id for text in session.args.ids]
+    delivery = _send(session, session.args.timeout)
+    refused = _tell(session, delivery)
     code, result = _collect(session, numbers, session.args.out, session.args.timeout)
     if session.args.json:
-        session.emit(result)
-    return code
+        session.emit(result | {"carried": delivery.carried})
+    return refused or code
 
 
 def _local(session: _Session, text: str) -> Entry:

@@ -221,6 +221,34 @@ def test_silent_gateway_is_left_for_another_log_with_the_same_leaves(
     assert [s.state for s in journal.submissions([State.BROKEN])] == [State.BROKEN]
 
 
+def test_what_a_closed_log_does_not_hold_goes_into_its_successor_once(
+    journal: Journal, tmp_path: Path, clock: Time
+) -> None:
+    add(journal, files(tmp_path / "d", 5))
+    old, new = Gateway("http://a", Log("a/x")), Gateway("http://a", Log("a/y"))
+    assert submitter(journal, [old], clock).run().accepted == 5
+    held = {e.id: e.evidence_id for e in journal.entries() if (e.leaf_index or 0) < 2}
+    for expected in (3, 0):
+        done = submitter(journal, [new], clock, closed={log_id("a/x"): 2}).run()
+        assert (done.carried, done.accepted) == (expected, expected)
+    assert [leaves.unsequenced(leaf) for leaf in new.log.leaves] == [
+        leaves.unsequenced(leaf) for leaf in old.log.leaves[2:]
+    ]
+    assert {e.id: e.evidence_id for e in journal.entries() if e.id in held} == held
+    assert [s.state for s in journal.submissions(list(State))] == [State.ACCEPTED, State.ACCEPTED]
+
+
+def test_submission_signed_for_a_closed_log_is_signed_anew_for_its_successor(
+    journal: Journal, tmp_path: Path, clock: Time
+) -> None:
+    add(journal, files(tmp_path / "d", 2))
+    with pytest.raises(GatewayUnreachable):
+        submitter(journal, [Gateway("http://a", Log("a/x"), silent)], clock).run()
+    new = Gateway("http://a", Log("a/y"))
+    done = submitter(journal, [new], clock, closed={log_id("a/x"): 0}).run()
+    assert (done.carried, done.accepted, new.log.size) == (2, 2, 2)
+
+
 def test_promise_that_does_not_hold_is_no_acceptance(journal: Journal, tmp_path: Path, clock: Time) -> None:
     add(journal, files(tmp_path / "d", 2))
     liar, good = Gateway("http://a", Log("a/x"), lying), Gateway("http://b", Log("b/x"))

@@ -164,6 +164,9 @@ def test_after_a_theft_receipts_stay_valid_and_a_successor_log_goes_on(stack: St
 
     valid = Result.VALID_REDUCED_TRUST
     assert results(stack, first, trust) == [(valid, ORIGIN)] * 5
+    waited = command(stack.home, "evidence", "wait")
+    assert (waited["carried"], waited["received"], waited["pending"]) == (3, 3, 0)
+    assert results(stack, second, trust) == [(valid, SUCCESSOR)] * 3
     third = documents(tmp_path / "third", 2)
     assert add(stack, third, "--wait")["receipts"]["received"] == 2
     assert results(stack, third, trust) == [(valid, SUCCESSOR)] * 2
