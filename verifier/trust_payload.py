@@ -87,6 +87,19 @@ class TrustedLog:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeAuthority:
+    """A time-stamp authority: root certificates (DER), accepted policy OIDs (none: any), and the genTimes for
+    which it is trusted, inclusive; without end while `not_after` is None.
+    """
+
+    name: str
+    roots: tuple[bytes, ...]
+    policies: tuple[str, ...]
+    not_before: int
+    not_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TrustPayload:
     """What is signed. Times in seconds UTC; names are (Chinese, English)."""
 
