@@ -29,9 +29,11 @@ from ledger_gateway.problems import (
 )
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.expect import json_value
+from storage.db import TRANSIENT, unavailable
 
 REQUEST_ID = re.compile(rb"^[A-Za-z0-9_-]{8,64}$")
 UNMATCHED = "unmatched"
+DRIVER = "asyncpg"
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -139,6 +141,10 @@ class Edge:
             self._metrics.observe(_route(scope), status, time.perf_counter() - started)
 
     def _problem(self, error: Exception, request_id: str) -> Problem:
+        if isinstance(error, TRANSIENT) and logs.passed_through(error, DRIVER):
+            # Whatever was read or written: the server was killed, restarts or is full.
+            error = unavailable(error)
+            self._log.warning("database", request=request_id, code=error.code)
         if isinstance(error, CaseledgerError):
             self._metrics.refusals.labels(error.code).inc()
             return Problem(error, request_id)

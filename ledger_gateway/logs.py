@@ -69,6 +69,16 @@ def where_of(error: BaseException) -> str:
     return where
 
 
+def passed_through(error: BaseException, package: str) -> bool:
+    """Whether the error came through code of a package."""
+    frame = error.__traceback__
+    while frame is not None:
+        if str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+            return True
+        frame = frame.tb_next
+    return False
+
+
 def get(component: str) -> structlog.typing.FilteringBoundLogger:
     """A logger that names its component."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)

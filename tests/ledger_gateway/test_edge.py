@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,6 +63,25 @@ def test_fault_of_ours_says_nothing_of_its_cause(capsys: pytest.CaptureFixture[s
     logged = capsys.readouterr().err
     assert "hunter2" not in logged
     assert document["instance"].rsplit(":", 1)[1] in logged
+
+
+def test_database_that_is_away_is_no_fault_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info")
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncpg.connect(host=str(tmp_path), user="u", password="p", database="d", timeout=2)
+
+    answer = call(reads)
+    assert (answer.status_code, problem(answer)["code"]) == (503, "DatabaseUnavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert str(tmp_path) not in capsys.readouterr().err
+
+
+def test_other_system_error_is_not_taken_for_the_database(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    assert problem(call(raising(ConnectionResetError("other"))))["code"] == "InternalError"
 
 
 def test_known_error_keeps_code_field_and_hint() -> None:
