@@ -442,12 +442,16 @@ class Stack:
         except (OSError, ValueError):
             return Handle(0, mark)
 
+    def service_command(self, name: str) -> list[str]:
+        """What a service is started with; ends with the words by which it is found again."""
+        return [sys.executable, "-m", "cli.main", name, "--home", str(self.home)]
+
     def _service(self, name: str) -> None:
         """Starts a process unless it runs."""
         if self._handle(name).alive():
             return
         handle = processes.spawn(
-            [sys.executable, "-m", "cli.main", name, "--home", str(self.home)],
+            self.service_command(name),
             log=self.run_folder / f"{name}.log",
             env=service_environment(),
             mark=self._handle(name).mark,

@@ -11,6 +11,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from evidence.ports import FaultPoints
 from ledger_gateway import logs
 from ledger_gateway.api import acts, blobs, directory, evidence, health
 from ledger_gateway.api.schemas import AcceptanceDocument, SubmissionDocument, problems
@@ -40,14 +41,17 @@ class _App(FastAPI):
         return self.openapi_schema
 
 
-def create(settings: Settings, audience: str) -> Edge:
-    """The ASGI application of a gateway. Everything is opened at its start and drained at its end."""
+def create(settings: Settings, audience: str, faults: FaultPoints | None = None) -> Edge:
+    """The ASGI application of a gateway. Everything is opened at its start and drained at its end.
+
+    `faults`: handed in by crash tests.
+    """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with open_gateway(settings, metrics, audience) as gateway:
+            async with open_gateway(settings, metrics, audience, faults) as gateway:
                 app.state.gateway = gateway
                 edge.fast[path_of(gateway.base.log.log_id)] = submission_route(gateway)
                 try:

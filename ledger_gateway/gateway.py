@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.keys import load_ed25519
 from evidence.intake import Acceptor, Limits
+from evidence.ports import FaultPoints
 from evidence.recoverer import HelperProcess
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
@@ -82,8 +83,10 @@ async def _database_writes(gateway: Gateway) -> bool:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, metrics: Metrics, audience: str) -> AsyncIterator[Gateway]:
-    """Everything that the gateway runs on; draining on the way out.
+async def open_gateway(
+    settings: Settings, metrics: Metrics, audience: str, faults: FaultPoints | None = None
+) -> AsyncIterator[Gateway]:
+    """Everything that the gateway runs on; draining on the way out. `faults`: handed in by crash tests.
 
     Raises:
         The errors of `open_base` and of key files
@@ -110,6 +113,7 @@ async def open_gateway(settings: Settings, metrics: Metrics, audience: str) -> A
                     clock=system_clock,
                     limits=limits,
                     recoverer=recoverer,
+                    faults=faults,
                 ) as acceptor,
             ):
                 await acceptor.writable(5.0)

@@ -6,6 +6,7 @@ import gc
 
 import uvicorn
 
+from evidence.ports import FaultPoints
 from ledger_gateway import logs
 from ledger_gateway.app import create
 from ledger_gateway.context import load_deployment
@@ -15,8 +16,8 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 
 
-def run(settings: Settings) -> None:
-    """Blocks until the process is told to stop.
+def run(settings: Settings, faults: FaultPoints | None = None) -> None:
+    """Blocks until the process is told to stop. `faults`: handed in by crash tests.
 
     Raises:
         DeploymentMissing, MalformedInput: nothing to serve here
@@ -25,7 +26,7 @@ def run(settings: Settings) -> None:
     logs.configure(settings.log_level)
     load_deployment(settings)
     config = uvicorn.Config(
-        create(settings, settings.audience_at(settings.port)),
+        create(settings, settings.audience_at(settings.port), faults),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -17,6 +17,7 @@ from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
 from evidence.contract import ContractReader
+from evidence.ports import FaultPoints
 from evidence.sealer import Sealer
 from evidence.sending import OutboxSender
 from evidence.worker import LogWorker
@@ -64,8 +65,8 @@ class TrustedProofs:
         return await source.capture(log_id, number, signers, height, link)
 
 
-def log_worker(base: Base, outbox: OutboxWorker) -> LogWorker:
-    """The loops of the settings' log.
+def log_worker(base: Base, outbox: OutboxWorker, faults: FaultPoints | None = None) -> LogWorker:
+    """The loops of the settings' log. `faults`: handed in by crash tests.
 
     Raises:
         Errors of key files
@@ -81,15 +82,19 @@ def log_worker(base: Base, outbox: OutboxWorker) -> LogWorker:
     )
     sender = OutboxSender(chain.outbox, chain.evm, settings.relayer_keys[0], base.log.contract)
     key = load_secp256k1(key_file(settings, settings.anchor_key))
-    sealer = Sealer(base.pool, base.log, sender, key, clock=system_clock)
-    follower = Follower(base.pool, base.log, contract, sender, sealer, clock=system_clock)
+    sealer = Sealer(base.pool, base.log, sender, key, clock=system_clock, faults=faults)
+    follower = Follower(base.pool, base.log, contract, sender, sealer, clock=system_clock, faults=faults)
     proofs = TrustedProofs(chain.rpc, chain.deployment, settings.home / TRUST_FILE)
     capturer = Capturer(base.pool, base.log, proofs, clock=system_clock)
-    return LogWorker(base.pool, base.log, sealer, follower, capturer, outbox, clock=system_clock)
+    return LogWorker(
+        base.pool, base.log, sealer, follower, capturer, outbox, clock=system_clock, faults=faults
+    )
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
     """Works until SIGTERM or SIGINT; a step in the middle of a commit comes to its end.
+
+    `faults`: handed in by crash tests.
 
     Raises:
         The errors of `open_base` and of key files
@@ -102,7 +107,7 @@ async def run(settings: Settings) -> None:
     async with open_base(settings, role="sealer", application="caseledger-worker") as base:
         await register_lanes(base, stop)
         outbox = OutboxWorker(base.pool, base.chain.evm, base.chain.outbox)
-        worker = log_worker(base, outbox)
+        worker = log_worker(base, outbox, faults)
         cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
         tasks = [
             asyncio.create_task(worker.run(stop), name="log"),
