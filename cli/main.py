@@ -62,6 +62,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "net": ("cli.net", "本地网络：启动、停止、状态、演练", "local network: up, down, status, drills"),
     "gateway": ("cli.gateway", "运行网关（HTTP 服务）", "run the gateway, the HTTP service"),
     "worker": ("cli.worker", "运行后台任务：封存、锚定、取证明", "run the worker: seal, anchor, capture"),
+    "witness": (
+        "cli.witness",
+        "运行见证：对照自有节点核对后联署检查点",
+        "run a witness: cosign checkpoints after checking them against its own node",
+    ),
     "fsck": (
         "cli.fsck",
         "重新计算全部存储内容并与链比对",

@@ -1,0 +1,176 @@
+"""`caseledger witness`: cosign checkpoints at a court, a regulator, a notary or a bank."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from protocol.errors import CaseledgerError
+from protocol.i18n import Text, language
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from agent.keys import Ed25519Key
+    from chain.deploy import Network
+    from monitor.settings import WitnessSettings
+
+PURPOSE = "witness"
+KEY_NAMES = ("witness-sha256", "witness-sm3")
+"""Key files by algorithm number, as `--init` makes them."""
+_TEXTS = {
+    "home": Text("见证方的数据目录", "the witness's home folder"),
+    "listen": Text("监听地址（默认 127.0.0.1:8790）", "where to listen (127.0.0.1:8790 by default)"),
+    "init": Text(
+        "新建密钥与设置（见证名 NAME），不启动；须先填好 [chain]",
+        "make keys and settings under the name NAME and end; [chain] must be there",
+    ),
+    "made": Text(
+        "见证密钥已建，公钥交给信任文件起草人与运营方：",
+        "witness keys are made; their public parts go to the trust file's drafter and to the operator:",
+    ),
+    "runs": Text("见证 {name} 监听 {listen}", "witness {name} listens at {listen}"),
+}
+
+
+class ListenAddressInvalid(CaseledgerError):
+    """`--listen` is not host:port."""
+
+    title: ClassVar[str] = "listen address not usable"
+
+
+class WitnessKeyPurpose(CaseledgerError):
+    """A key for something else must not sign checkpoints."""
+
+    http_status: ClassVar[int] = 403
+    title: ClassVar[str] = "not a witness key"
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
+    """Register the subcommand."""
+    lang = language()
+    parser = subparsers.add_parser("witness", help=help_text, description=help_text)
+    where = "127.0.0.1:8790"
+    parser.add_argument("--listen", default=where, metavar="HOST:PORT", help=_words("listen", lang))
+    parser.add_argument("--init", metavar="NAME", help=_words("init", lang))
+    # Last, so that a process of ours is found by its home.
+    parser.add_argument("--home", type=Path, required=True, metavar="DIR", help=_words("home", lang))
+    parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+
+
+def _words(name: str, lang: str) -> str:
+    return _TEXTS[name].choose("zh" if lang == "zh" else "en")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM, or make keys and settings."""
+    import asyncio
+    import logging
+
+    from monitor.settings import load
+
+    lang = language(getattr(args, "lang", None))
+    if args.init is not None:
+        publics = init(args.home, args.init)
+        if args.json:
+            print(json.dumps({"name": args.init, "sha256": publics[0].hex(), "sm3": publics[1].hex()}))
+        else:
+            print(_TEXTS["made"].choose(lang))
+            print(f"  sha256 {publics[0].hex()}\n  sm3    {publics[1].hex()}")
+        return 0
+    host, port = listen_address(args.listen)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = load(args.home)
+    print(_TEXTS["runs"].format(lang, name=settings.name, listen=f"{host}:{port}"), flush=True)
+    asyncio.run(serve(settings, host, port))
+    return 0
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`. Raises ListenAddressInvalid."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise ListenAddressInvalid("host:port is expected", field="listen")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def keys_of(settings: WitnessSettings) -> dict[int, Ed25519Key]:
+    """Signing keys by algorithm number.
+
+    Raises:
+        WitnessKeyPurpose, and errors of key files
+    """
+    from agent.keys import key_path, load_ed25519
+
+    found = {}
+    for algorithm, name in enumerate(settings.keys):
+        key = load_ed25519(key_path(settings.home / "keys", name))
+        if key.label.purpose != PURPOSE:
+            raise WitnessKeyPurpose(f"{name} is for {key.label.purpose}", field=name)
+        found[algorithm] = key
+    return found
+
+
+async def serve(settings: WitnessSettings, host: str, port: int) -> None:
+    """The witness with its own node, until told to stop.
+
+    Raises:
+        WitnessStateRolledBack, WitnessInUse, TrustFileUnusable, and errors of key files: nothing is served
+    """
+    from chain import deployment as deployments
+    from chain.configuration import network_of, open_pool
+    from monitor import witness_http
+    from monitor.held_trust import ACCEPTED, HeldTrust
+    from monitor.own_node import OwnNode
+    from monitor.witness import Witness
+    from monitor.witness_state import WitnessState
+
+    deployment = deployments.load(settings.home)
+    network = network_of(settings.home)
+    trust = HeldTrust(settings.home / ACCEPTED, deployment)
+    trust.payload()
+    keys = keys_of(settings)
+    with WitnessState(settings.state, settings.journal) as state:
+        async with open_pool(
+            deployment.engine, deployment.chain_id, deployment.network_id, network.rpc, network.comet
+        ) as pool:
+            node = OwnNode(pool, deployment, trust, stale_seconds=settings.stale_seconds)
+            witness = Witness(settings.name, keys, state, trust, node, alarms=settings.alarms)
+            await witness_http.serve(witness, host, port)
+
+
+def init(home: Path, name: str) -> tuple[bytes, bytes]:
+    """Make both keys and the table `[witness]`; what is there is kept. The public keys.
+
+    Raises:
+        WitnessSettingsInvalid, and errors of key files
+    """
+    from agent.keys import KeyLabel, key_path, new_key, save_key
+    from monitor.settings import FILE_NAME, TABLE, load
+
+    for key in KEY_NAMES:
+        if not key_path(home / "keys", key).exists():
+            save_key(new_key("ed25519", KeyLabel(key, PURPOSE)), home / "keys")
+    path = home / FILE_NAME
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if f"[{TABLE}]" not in text:
+        sha256, sm3 = map(json.dumps, KEY_NAMES)
+        table = f"[{TABLE}]\nname = {json.dumps(name)}\nsha256_key = {sha256}\nsm3_key = {sm3}\n"
+        partial = path.with_suffix(".tmp")
+        partial.write_text(f"{text}\n{table}" if text else table, encoding="utf-8")
+        partial.rename(path)
+    found = keys_of(load(home))
+    return found[0].public_key, found[1].public_key
+
+
+def chain_table(network: Network) -> str:
+    """The table `[chain]` of a witness's settings."""
+    return (
+        f"[chain]\nengine = {json.dumps(network.engine)}\nchain_id = {network.chain_id}\n"
+        f"network_id = {json.dumps(network.network_id)}\nrpc_urls = {json.dumps(list(network.rpc))}\n"
+        f"comet_urls = {json.dumps(list(network.comet))}\n"
+    )

@@ -1,0 +1,79 @@
+"""`[witness]` in `caseledger.toml` of a witness's home.
+
+[witness]
+name = "court.example/witness"   # key name in cosignature lines
+sha256_key = "witness-sha256"    # key file keys/<name>.json; one for each tree
+sm3_key = "witness-sm3"
+journal = "/second-disk/witness" # folder of the high-water journal; on another disk than the home
+stale_seconds = 60               # older than this, the own node's newest block is not signed on
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monitor.errors import WitnessSettingsInvalid
+from protocol.checkpoint import check_key_name
+from protocol.errors import MalformedInput
+
+FILE_NAME = "caseledger.toml"
+TABLE = "witness"
+_MEMBERS = ("name", "sha256_key", "sm3_key", "journal", "stale_seconds")
+
+
+@dataclass(frozen=True)
+class WitnessSettings:
+    """Paths are absolute. `keys`: key names by algorithm number."""
+
+    home: Path
+    name: str
+    keys: tuple[str, ...]
+    journal: Path
+    stale_seconds: float | None = None
+
+    @property
+    def state(self) -> Path:
+        """Folder of the state file."""
+        return self.home / "witness"
+
+    @property
+    def alarms(self) -> Path:
+        """Folder of signed notes that prove a split view."""
+        return self.state / "alarms"
+
+
+def load(home: Path) -> WitnessSettings:
+    """Of a witness's home. Raises WitnessSettingsInvalid."""
+    home = home.absolute()
+    try:
+        document = tomllib.loads((home / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        raise WitnessSettingsInvalid(f"{FILE_NAME} cannot be read", field=FILE_NAME) from None
+    table = document.get(TABLE)
+    if not isinstance(table, dict):
+        raise WitnessSettingsInvalid(f"no table [{TABLE}]", field=TABLE, hint=FILE_NAME)
+    unknown = sorted(table.keys() - set(_MEMBERS))
+    if unknown:
+        raise WitnessSettingsInvalid(f"unknown member {unknown[0]}", field=f"{TABLE}.{unknown[0]}")
+    name = _text(table, "name")
+    try:
+        check_key_name(name, f"{TABLE}.name")
+    except MalformedInput as error:
+        raise WitnessSettingsInvalid(error.detail, field=error.field) from None
+    stale = table.get("stale_seconds")
+    if stale is not None and (not isinstance(stale, int | float) or isinstance(stale, bool) or stale <= 0):
+        raise WitnessSettingsInvalid("a number of seconds is expected", field=f"{TABLE}.stale_seconds")
+    journal = Path(_text(table, "journal", "witness-journal"))
+    return WitnessSettings(
+        home, name, (_text(table, "sha256_key"), _text(table, "sm3_key")), home / journal, stale
+    )
+
+
+def _text(table: dict[str, Any], member: str, default: str | None = None) -> str:
+    value = table.get(member, default)
+    if not isinstance(value, str) or not value:
+        raise WitnessSettingsInvalid("a text is expected", field=f"{TABLE}.{member}")
+    return value
