@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Protocol
 
 from verifier.timetoken_cms import Token, parse
-from verifier.timetoken_der import context, encode, encode_integer, whole
+from verifier.timetoken_der import SEQUENCE, context, encode, encode_integer, whole
 from verifier.timetoken_errors import (
     AuthorityNotTrusted,
     DerMalformed,
@@ -145,7 +145,7 @@ def _check(
         raise TokenBeforeBlock(f"genTime {gen_time}, not believed before {not_before}")
     authority = _authority(authorities, path[-1], info.policy, gen_time)
     check_revocation((*token.crls, *revocation), path, gen_time)
-    _second_opinion(data, path, info.imprint)
+    _second_opinion(token, path)
     return TimeToken(
         gen_time,
         authority.name,
@@ -254,12 +254,16 @@ def _authority(authorities: Sequence[Authority], root: Certificate, policy: str,
     raise refusal or AuthorityNotTrusted()
 
 
-def _second_opinion(data: bytes, path: Sequence[Certificate], imprint: bytes) -> None:
-    """The same token under rfc3161-client, which verifies with OpenSSL's CMS code."""
+def _second_opinion(token: Token, path: Sequence[Certificate]) -> None:
+    """The same token under rfc3161-client, which verifies with OpenSSL's CMS code.
+
+    It wants the certificates sorted, which few authorities do; they are unsigned, so they may be.
+    """
     import rfc3161_client
     from rfc3161_client.errors import VerificationError
 
-    granted = encode(0x30, encode(0x30, encode_integer(0)), data)
+    status = encode(SEQUENCE, encode_integer(0))
+    granted = encode(SEQUENCE, status, token.with_certificates(one.der for one in path[:-1]))
     builder = (
         rfc3161_client.VerifierBuilder().tsa_certificate(path[0].x509).add_root_certificate(path[-1].x509)
     )
@@ -267,6 +271,6 @@ def _second_opinion(data: bytes, path: Sequence[Certificate], imprint: bytes) ->
         builder = builder.add_intermediate_certificate(one.x509)
     try:
         answer = rfc3161_client.decode_timestamp_response(granted)
-        builder.build().verify(answer, imprint)
+        builder.build().verify(answer, token.info.imprint)
     except (VerificationError, ValueError, TypeError) as error:
         raise TokenLibraryRefused(str(error)[:200]) from None

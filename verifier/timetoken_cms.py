@@ -5,6 +5,7 @@ Strict: one form, one signer, nothing that is not signed except the signature, i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from verifier.timetoken_der import (
@@ -19,6 +20,9 @@ from verifier.timetoken_der import (
     Element,
     context,
     element,
+    encode,
+    encode_oid,
+    encode_set,
     generalized_time,
     integer,
     is_sorted,
@@ -126,6 +130,14 @@ class Token:
     signed: bytes
     key_kind: str
     signature: bytes
+    before: bytes
+    after: bytes
+    """The members of SignedData before and after the certificates, which nothing signs."""
+
+    def with_certificates(self, certificates: Iterable[bytes]) -> bytes:
+        """The same token with these certificates, in the order of a SET OF, and without lists."""
+        body = self.before + encode_set(certificates, context(0)) + self.after
+        return encode(SEQUENCE, encode_oid(SIGNED_DATA), encode(context(0), encode(SEQUENCE, body)))
 
 
 def parse(data: bytes) -> Token:
@@ -175,16 +187,19 @@ def _content_info(outer: Element) -> Token:
         raise TokenContentType(f"content type {kind}")
     wrapped = members.next(context(0)).members(context(0))
     members.finish()
-    body = wrapped.next(SEQUENCE).members()
+    signed_data = wrapped.next(SEQUENCE)
     wrapped.finish()
+    body = signed_data.members()
     version = body.next(INTEGER).integer()
     if version != 3:
         raise TokenMalformed(f"SignedData version {version}, 3 is expected")
     digest_algorithms = body.next(SET).members(SET).rest(4)
-    content = _encapsulated(body.next(SEQUENCE))
+    encapsulated = body.next(SEQUENCE)
+    content = _encapsulated(encapsulated)
     certificates = _set(body.optional(context(0)), context(0), SEQUENCE)
     crls = _set(body.optional(context(1)), context(1), SEQUENCE)
-    signers = body.next(SET).members(SET).rest(4)
+    signer_infos = body.next(SET)
+    signers = signer_infos.members(SET).rest(4)
     body.finish()
     if len(signers) != 1:
         raise TokenSignerCount(f"{len(signers)} signers")
@@ -204,6 +219,8 @@ def _content_info(outer: Element) -> Token:
         signed=signer.signed,
         key_kind=signer.key_kind,
         signature=signer.signature,
+        before=outer.data[signed_data.body : encapsulated.end],
+        after=signer_infos.raw,
     )
 
 
