@@ -28,6 +28,7 @@ import asyncpg
 
 from agent.client import GatewayClient
 from agent.journal import Entry, Journal, State
+from agent.login import LoginTokens
 from agent.profile import load_profile
 from agent.receipts import ReceiptCollector
 from chain import deployment as deployments
@@ -320,9 +321,13 @@ class KillRounds:
         receipts: dict[bytes, int] = {}
         for at_, key in enumerate(AGENTS):
             profile = load_profile(self.stack.home, key=key)
+            if profile.auth_key is None:
+                raise AssertionError(f"no auth key beside {key}")
+            domain = profile.login_domain()
+            tokens = LoginTokens(profile.auth_key, profile.organisation, domain, time.time)
             with (
                 Journal(self.folder / f"{at_}-{key}.db") as journal,
-                GatewayClient(profile.gateways[0]) as gateway,
+                GatewayClient(profile.gateways[0], tokens=tokens) as gateway,
             ):
                 ReceiptCollector(
                     journal, [gateway], profile.trust, profile.organisation,
