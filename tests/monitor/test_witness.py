@@ -175,7 +175,11 @@ def test_another_old_size_is_409_with_the_witness_size(court: Court) -> None:
     assert code(court, court.operator.request(5, 9)) == (409, "OldSizeMismatch")
     court.verify(post(court.url, court.operator.request(0, 5)).content, 5)
     answer = post(court.url, court.operator.request(0, 9))
-    assert (answer.status_code, answer.headers["content-type"], answer.text) == (409, "text/x.tlog.size", "5\n")
+    assert (answer.status_code, answer.headers["content-type"], answer.text) == (
+        409,
+        "text/x.tlog.size",
+        "5\n",
+    )
     court.verify(post(court.url, court.operator.request(5, 9)).content, 9)
 
 
@@ -275,7 +279,9 @@ def test_a_state_put_back_under_the_running_witness_is_caught(court: Court) -> N
 
 def test_concurrent_requests_give_one_line_of_sizes(court: Court) -> None:
     forked = LogOperator(ORIGIN, [*leaves(5), *leaves(35, salt=1)], court.operator.key)
-    requests = [court.operator.request(0, 5)] * 4 + [court.operator.request(0, 9)] * 4 + [forked.request(0, 9)]
+    requests = (
+        [court.operator.request(0, 5)] * 4 + [court.operator.request(0, 9)] * 4 + [forked.request(0, 9)]
+    )
 
     async def scenario() -> list[bytes | str]:
         with WitnessState(court.folder / "s2", court.folder / "j2") as state:

@@ -89,7 +89,8 @@ def test_two_processes_do_not_share_a_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{", b"[]", b'{"version": 2}', b'{"version": 1, "revision": -1, "seen": {}}', b"[" * 90_000]
+    "damage",
+    [b"", b"{", b"[]", b'{"version": 2}', b'{"version": 1, "revision": -1, "seen": {}}', b"[" * 90_000],
 )
 def test_a_damaged_state_is_not_taken_for_an_empty_one(tmp_path: Path, damage: bytes) -> None:
     grown(tmp_path, tmp_path, 5)

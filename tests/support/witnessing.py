@@ -62,9 +62,7 @@ class LogOperator:
         line = NoteSignature(checkpoint.origin, identity, self.key.sign(checkpoint.text()))
         return SignedNote(checkpoint.text(), (line, *more))
 
-    def request(
-        self, old: int, size: int, algorithm: int = 0, more: Sequence[NoteSignature] = ()
-    ) -> bytes:
+    def request(self, old: int, size: int, algorithm: int = 0, more: Sequence[NoteSignature] = ()) -> bytes:
         proof = self.consistency(algorithm, old, size)
         return body(old, proof, self.note(size, algorithm, more).encode())
 
