@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -96,16 +97,16 @@ async def court(
     a: Anchored, folder: Path, *, clock: Callable[[], float] = time.time, stale: float = 20.0
 ) -> AsyncIterator[Court]:
     network = a.ledger.network
-    async with liar(network.rpc_urls[0], network.comet_urls[0]) as proxy:
-        async with a.ledger.pool([proxy.evm.url], [proxy.comet.url]) as pool:
-            trust = HeldTrust(a.trust, a.ledger.deployment)
-            node = OwnNode(
-                pool, a.ledger.deployment, trust, clock=clock, stale_seconds=stale, wait=NODE_SECONDS
-            )
-            with WitnessState(folder / "state", folder / "journal") as state:
-                keys = {0: ed25519(), 1: ed25519()}
-                witness = Witness("court/witness", keys, state, trust, node, alarms=folder / "alarms")
-                yield Court(node, witness, proxy, trust)
+    async with (
+        liar(network.rpc_urls[0], network.comet_urls[0]) as proxy,
+        a.ledger.pool([proxy.evm.url], [proxy.comet.url]) as pool,
+    ):
+        trust = HeldTrust(a.trust, a.ledger.deployment)
+        node = OwnNode(pool, a.ledger.deployment, trust, clock=clock, stale_seconds=stale, wait=NODE_SECONDS)
+        with WitnessState(folder / "state", folder / "journal") as state:
+            keys = {0: ed25519(), 1: ed25519()}
+            witness = Witness("court/witness", keys, state, trust, node, alarms=folder / "alarms")
+            yield Court(node, witness, proxy, trust)
 
 
 async def code(witness: Witness, request: bytes) -> str:
@@ -297,6 +298,6 @@ def test_an_unsigned_missing_or_foreign_trust_file_signs_nothing(anchored: Ancho
         if data is not None:
             path.write_bytes(data)
         with pytest.raises(TrustFileUnusable):
-            HeldTrust(path, record, clock=lambda at=at: at).payload()
+            HeldTrust(path, record, clock=functools.partial(float, at)).payload()
     path.write_bytes(anchored.trust.read_bytes())
     assert HeldTrust(path, deployment).log(ORIGIN).log_key == anchored.operator.key.public_key

@@ -85,8 +85,8 @@ class Heads:
         self.asked.append(size)
         if size not in self.sizes:
             raise CheckpointNotAnchored(f"{size}")
-        roots = (self.of.tree(a, size).root for a in (0, 1))
-        return AnchoredHead(size, size, *roots, 100 + size)
+        sha256, sm3 = (self.of.tree(algorithm, size).root for algorithm in (0, 1))
+        return AnchoredHead(size, size, sha256, sm3, 100 + size)
 
 
 def post(url: str, data: bytes) -> httpx.Response:
