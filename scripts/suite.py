@@ -30,12 +30,11 @@ PLAIN_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass
 class Counts:
-    """What a step's tool says it did; ``closing`` is the runner's own last line."""
+    """What a step's tool says it did."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
-    closing: str = ""
     reasons: list[str] = field(default_factory=list)
 
 
@@ -63,25 +62,28 @@ def one(_output: str, status: int) -> Counts:
     return Counts(passed=int(status == 0), failed=int(status != 0))
 
 
-def from_junit(_output: str, status: int) -> Counts:
-    counts = Counts()
-    report = RESULTS / "pytest.xml"
-    if report.is_file():
-        # Written a moment ago by our own pytest, so entity expansion is no concern.
-        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
-            skipped = case.find("skipped")
-            if skipped is not None:
-                counts.skipped += 1
-                counts.reasons.append(f"{case.get('name')}: {skipped.get('message', '')}")
-            elif case.find("failure") is not None or case.find("error") is not None:
-                counts.failed += 1
-            else:
-                counts.passed += 1
-    if status != 0 and counts.failed == 0:
-        counts.failed = 1
-    lines = [line for line in _output.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
-    counts.closing = PLAIN_ANSI.sub("", lines[-1]) if lines else ""
-    return counts
+def from_junit(report: Path) -> Reader:
+    """Counts the cases of a pytest report."""
+
+    def read(_output: str, status: int) -> Counts:
+        counts = Counts()
+        if report.is_file():
+            # Written a moment ago by our own pytest, so entity expansion is no concern.
+            for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
+                skipped = case.find("skipped")
+                if skipped is not None:
+                    counts.skipped += 1
+                    counts.reasons.append(f"{case.get('name')}: {skipped.get('message', '')}")
+                elif case.find("failure") is not None or case.find("error") is not None:
+                    counts.failed += 1
+                else:
+                    counts.passed += 1
+        if counts.passed + counts.failed == 0 or (status != 0 and counts.failed == 0):
+            counts.failed += 1
+            counts.reasons.append("pytest ended without a report of every test")
+        return counts
+
+    return read
 
 
 def from_pattern(pattern: str) -> Reader:
@@ -95,7 +97,6 @@ def from_pattern(pattern: str) -> Reader:
             counts.passed += int(groups.get("passed", "0"))
             counts.failed += int(groups.get("failed", "0"))
             counts.skipped += int(groups.get("skipped", "0"))
-            counts.closing = found.group(0).strip()
         if counts.passed + counts.failed == 0 or (status != 0 and counts.failed == 0):
             counts.failed += 1
             counts.reasons.append("the runner reported no test")
@@ -124,9 +125,15 @@ def check_steps() -> list[Step]:
     ]
 
 
-def pytest_step(*arguments: str) -> Step:
-    command = [PY, "-m", "pytest", "--junitxml", str(RESULTS / "pytest.xml"), "--durations=10", *arguments]
-    return Step("pytest", command, from_junit, live=True)
+def pytest_step(name: str, *arguments: str, live: bool = False) -> Step:
+    report = RESULTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    command = [PY, "-m", "pytest", "--junitxml", str(report), "--durations=10", *arguments]
+    return Step(name, command, from_junit(report), live)
+
+
+NETWORKED = ["tests/chain", "tests/e2e", "tests/cli", "tests/monitor"]
+"""Tests that mostly wait for blocks: they run beside the others."""
 
 
 def test_steps() -> list[Step]:
@@ -134,8 +141,10 @@ def test_steps() -> list[Step]:
         r"Ran \d+ test suites? .*: (?P<passed>\d+) tests? passed,"
         r" (?P<failed>\d+) failed, (?P<skipped>\d+) skipped"
     )
+    others = [f"--ignore={folder}" for folder in NETWORKED]
     return [
-        pytest_step("-m", "not slow"),
+        pytest_step("networks", "-m", "not slow", *existing(NETWORKED)),
+        pytest_step("rooms", "-m", "not slow", *others, live=True),
         Step("forge", [".tools/bin/forge", "test"], forge),
         Step("hardhat", [f"{NODE_BIN}/hardhat", "test"], from_pattern(r"(?m)^\s*(?P<passed>\d+) passing.*$")),
         Step(
@@ -149,7 +158,7 @@ def test_steps() -> list[Step]:
 TARGETS: dict[str, Callable[[], list[Step]]] = {
     "check": check_steps,
     "test": test_steps,
-    "test-slow": lambda: [pytest_step("-m", "slow", "--timeout", "7200")],
+    "test-slow": lambda: [pytest_step("slow", "-m", "slow", "--timeout", "7200", live=True)],
 }
 
 
@@ -177,18 +186,17 @@ def execute(step: Step) -> Result:
     result = Result(step.name, "failed" if failed else "passed", time.monotonic() - started, counts)
     (RESULTS / f"{step.name}.log").write_text("".join(output))
     if failed and not step.live:
-        print(f"--- {step.name} ---\n" + "".join(output[-120:]), flush=True)
+        print(f"--- {step.name} ---\n" + "".join(output[-400:]), flush=True)
     print(f"{'失败 FAILED' if failed else '通过 ok':<10} {step.name:<12} {result.seconds:6.1f} s", flush=True)
     return result
 
 
 def run_target(target: str) -> int:
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for stale in (RESULTS / f"{target}.json", RESULTS / "pytest.xml"):
-        stale.unlink(missing_ok=True)
+    (RESULTS / f"{target}.json").unlink(missing_ok=True)
     steps = TARGETS[target]()
-    # Checks are independent and quiet; tests own the machine, because some of them measure time.
-    with ThreadPoolExecutor(max_workers=2 if target == "check" else 1) as pool:
+    # Two at a time: what waits for blocks leaves a core to the others. Slow tests own the machine.
+    with ThreadPoolExecutor(max_workers=1 if target == "test-slow" else 2) as pool:
         results = list(pool.map(execute, steps))
     (RESULTS / f"{target}.json").write_text(json.dumps([asdict(result) for result in results], indent=1))
     return summary([target])
@@ -216,15 +224,12 @@ def summary(targets: list[str]) -> int:
             totals.failed += counts.failed
             totals.skipped += counts.skipped
             totals.reasons += [f"{row['name']}: {reason}" for reason in counts.reasons]
-            totals.closing = counts.closing if row["name"] == "pytest" else totals.closing
             status |= row["state"] != "passed"
     print("\n跳过及原因 / skipped, and why:")
     for reason in totals.reasons or ["无 / nothing"]:
         print(f"  {reason}")
     if "test" in targets:
         print("  marked slow: not part of this run, see `make test-slow`")
-    if totals.closing:
-        print(f"\n{totals.closing}")
     print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
     return status
 
