@@ -13,10 +13,12 @@ from cli.trust_build import add_verb as add_build
 from cli.trust_build import run as run_build
 from cli.verify import BadArgument, CannotRead, held_trust, printable, read_bounded
 from protocol.errors import CaseledgerError
+from protocol.hashing import sha256
 from protocol.i18n import Language, Text, language
 from protocol.identifiers import parse_hex32
 from verifier.succession import accept_chain, accept_first
 from verifier.trust import MAX_TRUST, SUFFIX, TrustFile
+from verifier.trust_payload import TrustPayload
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -155,6 +157,8 @@ def _lines(trust: TrustFile, signed: set[int], lang: Language) -> list[str]:
             out.append(f"  {what:<20}0x{pin.address.hex()}  {pin.code_hash.hex()}")
         for epoch in chain.epochs:
             last = say("至今", "open") if epoch.to_height is None else str(epoch.to_height)
+            if epoch.closed_at is not None:
+                last += say(f"  卸任于 {_day(epoch.closed_at)}", f"  ended {_day(epoch.closed_at)}")
             out.append(f"  {say('届次', 'epoch')} {epoch.number}  {epoch.from_height} – {last}")
             for one in epoch.validators:
                 group = say(f"利益群体 {one.group}", f"group {one.group}")
@@ -166,6 +170,35 @@ def _lines(trust: TrustFile, signed: set[int], lang: Language) -> list[str]:
             else say(f"  已关闭于 {log.closed_size}", f"  closed at {log.closed_size}")
         )
         out.append(f"{say('日志', 'log')} {log.origin}  {say('运营机构', 'operator')} {log.operator}{end}")
+    return out + (_attesting_lines(payload, lang) if payload.version >= 2 else [])
+
+
+def _attesting_lines(payload: TrustPayload, lang: Language) -> list[str]:
+    """Witnesses, their policy and the time authorities."""
+
+    def say(zh: str, en: str) -> str:
+        return en if lang == "en" else zh
+
+    policy, out = payload.witness_policy, []
+    for one in policy.witnesses:
+        tree = ("SHA-256", "SM3")[one.statement]
+        out.append(f"{say('见证方', 'witness')} {one.name}  {tree}  {one.role}  {one.organisation}")
+        out.append(f"  {one.key_id.hex()}  {('Ed25519', 'ML-DSA-44')[one.kind != 4]}  {one.public_key.hex()}")
+    for group in policy.groups:
+        of = say(f"{len(group.members)} 中取 {group.threshold}", f"{group.threshold} of {len(group.members)}")
+        out.append(f"{say('见证组', 'witness group')} {group.name}  {of}  {', '.join(group.members)}")
+    need = say("必须", "required") if payload.witnesses_required else say("可有可无", "not required")
+    out.append(f"{say('见证条件', 'witness quorum')}  {policy.quorum or '-'}  {need}")
+    for authority in payload.authorities:
+        until = say("至今", "open") if authority.not_after is None else _day(authority.not_after)
+        window = f"{_day(authority.not_before)} – {until}"
+        out.append(f"{say('时间戳机构', 'time authority')} {authority.name}  {window}")
+        oids = ", ".join(authority.policies) or say("不限", "any")
+        out.append(f"  {say('策略', 'policies')}  {oids}")
+        for root in authority.roots:
+            out.append(f"  {say('根证书 SHA-256', 'root SHA-256')}  {sha256(root).hex()}")
+    count = payload.time_tokens_required
+    out.append(say(f"须有时间戳的机构数  {count}", f"authorities whose tokens are required  {count}"))
     return out
 
 

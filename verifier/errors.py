@@ -231,6 +231,18 @@ class MalformedReceipt(MalformedInput):
     title = "receipt malformed"
 
 
+class MalformedAttestation(MalformedInput):
+    title = "attestation malformed"
+
+
+class CheckpointTooSmall(ProofRefused):
+    title = "the attested checkpoint is older than the batch"
+
+
+class CosignatureInFuture(ProofRefused):
+    title = "a witness cosigned after the evaluation time"
+
+
 class UnknownProofKind(MalformedInput):
     title = "proof kind that this verifier does not know"
 

@@ -14,7 +14,7 @@ from verifier.errors import (
     TrustSerialNotHigher,
 )
 from verifier.trust import TrustFile
-from verifier.trust_payload import TrustedChain, TrustedLog, TrustPayload
+from verifier.trust_payload import TimeAuthority, TrustedChain, TrustedLog, TrustPayload
 
 
 def accept_first(trust: TrustFile, fingerprint: bytes) -> None:
@@ -66,20 +66,27 @@ def accept_next(held: TrustFile, trust: TrustFile) -> None:
 
 
 def _check_kept(held: TrustPayload, new: TrustPayload) -> None:
+    if new.version < held.version:
+        raise TrustHeldChanged(f"version {new.version}, held {held.version}", field="version")
     for chain in held.chains:
-        _check_chain(chain, new.chain(chain.chain_id))
+        _check_chain(chain, new.chain(chain.chain_id), ends_known=held.version >= 2)
     for log in held.logs:
         _check_log(log, new.log(log.origin))
+    _check_witnesses(held, new)
+    for authority in held.authorities:
+        _check_authority(authority, new)
 
 
-def _check_chain(held: TrustedChain, new: TrustedChain | None) -> None:
+def _check_chain(held: TrustedChain, new: TrustedChain | None, *, ends_known: bool) -> None:
     if new is None or replace(held, epochs=()) != replace(new, epochs=()):
         raise TrustHeldChanged(f"chain {held.chain_id}: removed, or a fixed member changed", field="chains")
     if len(new.epochs) < len(held.epochs):
         raise TrustHeldChanged(f"chain {held.chain_id}: an epoch is gone", field="epochs")
     for before, after in zip(held.epochs, new.epochs, strict=False):
-        closed = before.to_height is None and replace(after, to_height=None) == before
-        if before != after and not closed:
+        closed = before.to_height is None and replace(after, to_height=None, closed_at=None) == before
+        # Version 1 has no time for the end of an epoch; the first file of version 2 gives it.
+        same = before == (after if ends_known else replace(after, closed_at=None))
+        if not same and not closed:
             raise TrustHeldChanged(f"chain {held.chain_id}: epoch {before.number} changed", field="epochs")
 
 
@@ -93,3 +100,21 @@ def _check_log(held: TrustedLog, new: TrustedLog | None) -> None:
     )
     if new != allowed:
         raise TrustHeldChanged(f"log {held.origin}: a fixed member changed", field="logs")
+
+
+def _check_witnesses(held: TrustPayload, new: TrustPayload) -> None:
+    """A held key may go; while it stays it is the same witness's, for the same statement."""
+    listed = {one.public_key: one for one in new.witness_policy.witnesses}
+    for one in held.witness_policy.witnesses:
+        if listed.get(one.public_key, one) != one:
+            raise TrustHeldChanged(f"witness {one.name}: a member changed", field="witnesses")
+
+
+def _check_authority(held: TimeAuthority, new: TrustPayload) -> None:
+    """A held authority may go, or end sooner; its name, and its roots, are never another's."""
+    for one in new.authorities:
+        if one.name != held.name and set(one.roots).isdisjoint(held.roots):
+            continue
+        sooner = one.not_after is not None and (held.not_after is None or one.not_after <= held.not_after)
+        if one != held and not (sooner and replace(one, not_after=held.not_after) == held):
+            raise TrustHeldChanged(f"time authority {held.name}: changed", field="time authorities")

@@ -13,9 +13,11 @@ from protocol.errors import MalformedInput, UnknownVersion
 from protocol.hashing import sha256
 from verifier import trust_parse
 from verifier.errors import MalformedTrustFile, TrustQuorumMissing, TrustSignatureInvalid
-from verifier.trust_payload import VERSION, TrustPayload
+from verifier.trust_payload import TrustPayload
 
 MAGIC = "caseledger-trust"
+VERSION = 1
+"""Of the frame around the payload, which has a version of its own."""
 TAG = b"caseledger/trust/v1"
 SUFFIX = ".cltrust"
 MAX_TRUST = 2**20

@@ -7,14 +7,16 @@ from itertools import pairwise
 
 from protocol import cbor, expect
 from protocol.cbor import Value
+from protocol.checkpoint import check_log_origin
 from protocol.errors import MalformedInput, UnknownVersion
 from protocol.hashing import sha256
 from protocol.identifiers import check_origin
+from verifier import trust_parse_witness
 from verifier.errors import MalformedTrustFile
 from verifier.trust_payload import (
     PROOF_KINDS,
     ROLES,
-    VERSION,
+    VERSIONS,
     Epoch,
     PinnedContract,
     TrustedChain,
@@ -23,6 +25,7 @@ from verifier.trust_payload import (
     TrustKey,
     TrustPayload,
 )
+from verifier.witness_policy import EMPTY_POLICY
 
 MAX_KEYS = 16
 MAX_NAME = 256
@@ -52,9 +55,11 @@ def parse(data: bytes) -> TrustPayload:
 
 def _parse(data: bytes) -> TrustPayload:
     raw = cbor.decode(data, max_bytes=MAX_PAYLOAD, max_depth=8, max_items=MAX_PAYLOAD // 4)
-    if isinstance(raw, dict) and 0 in raw:
-        expect.version(raw[0], VERSION, "trust payload")
-    value = expect.fields(raw, "trust payload", range(11))
+    version = raw.get(0) if isinstance(raw, dict) else None
+    if version is not None and expect.uint(version, "trust payload") not in VERSIONS:
+        raise UnknownVersion(f"trust payload: {version!r} is not known", field="trust payload")
+    value = expect.fields(raw, "trust payload", range(13 if version == 2 else 11))
+    number = 2 if version == 2 else 1
     zh, en = expect.array(value[5], "name", 2)
     witnesses, tokens = expect.array(value[10], "policy", 2)
     issued = expect.uint(value[2], "issuedAt", expect.UINT40_MAX)
@@ -66,10 +71,15 @@ def _parse(data: bytes) -> TrustPayload:
         name=(expect.text(zh, "name", MAX_NAME), expect.text(en, "name", MAX_NAME)),
         threshold=expect.uint(value[6], "threshold", MAX_KEYS, minimum=2),
         keys=tuple(map(_key, expect.array(value[7], "trust keys", minimum=2, maximum=MAX_KEYS))),
-        chains=tuple(map(_chain, expect.array(value[8], "chains", minimum=1, maximum=MAX_CHAINS))),
+        chains=tuple(
+            _chain(chain, number) for chain in expect.array(value[8], "chains", minimum=1, maximum=MAX_CHAINS)
+        ),
         logs=tuple(map(_log, expect.array(value[9], "logs", maximum=MAX_LOGS))),
-        witnesses_required=expect.uint(witnesses, "witnesses required", MAX_KEYS),
-        time_tokens_required=expect.uint(tokens, "time tokens required", MAX_KEYS),
+        witnesses_required=expect.uint(witnesses, "witnesses required", 1 if number == 2 else MAX_KEYS),
+        time_tokens_required=expect.uint(tokens, "time tokens required", 8 if number == 2 else MAX_KEYS),
+        version=number,
+        witness_policy=trust_parse_witness.policy(value[11]) if number == 2 else EMPTY_POLICY,
+        authorities=trust_parse_witness.authorities(value[12]) if number == 2 else (),
     )
     _check(out)
     if out.encode() != data:
@@ -86,6 +96,8 @@ def _check(payload: TrustPayload) -> None:
         raise MalformedTrustFile("all keys together are no quorum", field="threshold")
     _distinct((chain.chain_id for chain in payload.chains), "chains")
     origins = _distinct((log.origin for log in payload.logs), "logs")
+    if payload.version == 2:
+        _check_version_2(payload)
     for log in payload.logs:
         if payload.chain(log.chain_id) is None:
             raise MalformedTrustFile(f"log {log.origin} is on a chain that is not listed", field="logs")
@@ -93,6 +105,15 @@ def _check(payload: TrustPayload) -> None:
             log.closed_size is None or log.successor not in origins - {log.origin}
         ):
             raise MalformedTrustFile(f"log {log.origin}: successor without end, or not listed", field="logs")
+
+
+def _check_version_2(payload: TrustPayload) -> None:
+    for log in payload.logs:
+        check_log_origin(log.origin)
+    if payload.witnesses_required and payload.witness_policy.quorum is None:
+        raise MalformedTrustFile("witnesses are required and none is named", field="policy")
+    if payload.time_tokens_required > len(payload.authorities):
+        raise MalformedTrustFile("more time tokens are required than authorities are named", field="policy")
 
 
 def _distinct(values: Iterable[bytes | int | str], field: str) -> set[bytes | int | str]:
@@ -114,13 +135,15 @@ def _key(value: Value) -> TrustKey:
     )
 
 
-def _chain(value: Value) -> TrustedChain:
+def _chain(value: Value, version: int) -> TrustedChain:
     chain_id, engine, network_id, kind, epochs, registry, evidence_log = expect.array(value, "chains", 7)
     kind = expect.text(kind, "proof kind", 32)
     if kind not in PROOF_KINDS:
         raise MalformedTrustFile(f"chains: proof kind is one of {', '.join(PROOF_KINDS)}", field="chains")
-    members = expect.array(epochs, "epochs", minimum=kind != "none", maximum=MAX_EPOCHS)
-    listed = tuple(_epoch(member, kind) for member in members)
+    # Version 2 may rest on witnesses alone.
+    least = int(kind != "none" and version == 1)
+    members = expect.array(epochs, "epochs", minimum=least, maximum=MAX_EPOCHS)
+    listed = tuple(_epoch(member, kind, version) for member in members)
     for earlier, later in pairwise(listed):
         if earlier.to_height is None or not (
             earlier.to_height < later.from_height and earlier.number < later.number
@@ -139,8 +162,14 @@ def _chain(value: Value) -> TrustedChain:
     )
 
 
-def _epoch(value: Value, kind: str) -> Epoch:
-    number, first, last, members = expect.array(value, "epochs", 4)
+def _epoch(value: Value, kind: str, version: int) -> Epoch:
+    closed: Value = None
+    if version == 2:
+        number, first, last, members, closed = expect.array(value, "epochs", 5)
+        if (closed is None) != (last is None):
+            raise MalformedTrustFile("closedAt belongs to a closed epoch, and only to one", field="epochs")
+    else:
+        number, first, last, members = expect.array(value, "epochs", 4)
     first = expect.uint(first, "from height", MAX_HEIGHT)
     if last is not None:
         last = expect.uint(last, "to height", MAX_HEIGHT, minimum=first)
@@ -154,7 +183,13 @@ def _epoch(value: Value, kind: str) -> Epoch:
         order = [(-one.power, sha256(one.public_key)[:20]) for one in validators]
         if order != sorted(order):
             raise MalformedTrustFile("validators by power descending, then address", field="validators")
-    return Epoch(expect.uint(number, "epochs", expect.UINT32_MAX), first, last, validators)
+    return Epoch(
+        expect.uint(number, "epochs", expect.UINT32_MAX),
+        first,
+        last,
+        validators,
+        None if closed is None else expect.uint(closed, "closedAt", expect.UINT40_MAX, minimum=1),
+    )
 
 
 def _validator(value: Value, key_length: int) -> TrustedValidator:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from protocol import cbor
 from protocol.cbor import Encodable
+from verifier.errors import MalformedTrustFile
+from verifier.witness_policy import EMPTY_POLICY, WitnessPolicy
 
-VERSION = 1
+VERSIONS = (1, 2)
+"""Version 2 adds witnesses, time authorities and the ends of epochs (docs/spec/attestation.md §4)."""
 ROLES = ("court", "regulator", "centre", "notary", "bank")
 LEADING_ROLES = ("court", "regulator")
 """A quorum has at least one of these."""
@@ -37,12 +40,16 @@ class TrustedValidator:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A validator set and the block heights it is trusted for, inclusive; open while `to_height` is None."""
+    """A validator set and the block heights it is trusted for, inclusive; open while `to_height` is None.
+
+    `closed_at` says when a closed one ended, seconds UTC; version 1 of the file does not know it.
+    """
 
     number: int
     from_height: int
     to_height: int | None
     validators: tuple[TrustedValidator, ...]
+    closed_at: int | None = None
 
     def covers(self, height: int) -> bool:
         """Whether the set is trusted for this header height."""
@@ -101,7 +108,10 @@ class TimeAuthority:
 
 @dataclass(frozen=True, slots=True)
 class TrustPayload:
-    """What is signed. Times in seconds UTC; names are (Chinese, English)."""
+    """What is signed. Times in seconds UTC; names are (Chinese, English).
+
+    `witnesses_required` is 0 or 1 in version 2; policy, authorities and `closed_at` are version 2's.
+    """
 
     serial: int
     issued_at: int
@@ -114,27 +124,42 @@ class TrustPayload:
     logs: tuple[TrustedLog, ...]
     witnesses_required: int = 0
     time_tokens_required: int = 0
+    version: int = 1
+    witness_policy: WitnessPolicy = EMPTY_POLICY
+    authorities: tuple[TimeAuthority, ...] = ()
 
     def encode(self) -> bytes:
-        """CBOR of the members as they are; `trust_parse.parse` checks the rules."""
-        return cbor.encode(
-            {
-                0: VERSION,
-                1: self.serial,
-                2: self.issued_at,
-                3: self.valid_until,
-                4: self.predecessor,
-                5: self.name,
-                6: self.threshold,
-                7: [[key.public_key, key.name, key.role] for key in self.keys],
-                8: [_encode_chain(chain) for chain in self.chains],
-                9: [
-                    [log.origin, log.chain_id, log.operator, log.log_key, log.closed_size, log.successor]
-                    for log in self.logs
-                ],
-                10: [self.witnesses_required, self.time_tokens_required],
-            }
-        )
+        """CBOR of the members as they are; `trust_parse.parse` checks the rules.
+
+        Raises:
+            MalformedTrustFile: a member that this version cannot hold.
+        """
+        members: dict[int | str, Encodable] = {
+            0: self.version,
+            1: self.serial,
+            2: self.issued_at,
+            3: self.valid_until,
+            4: self.predecessor,
+            5: self.name,
+            6: self.threshold,
+            7: [[key.public_key, key.name, key.role] for key in self.keys],
+            8: [_encode_chain(chain, self.version) for chain in self.chains],
+            9: [
+                [log.origin, log.chain_id, log.operator, log.log_key, log.closed_size, log.successor]
+                for log in self.logs
+            ],
+            10: [self.witnesses_required, self.time_tokens_required],
+        }
+        if self.version >= 2:
+            members[11] = _encode_policy(self.witness_policy)
+            members[12] = [
+                [one.name, one.roots, one.policies, one.not_before, one.not_after] for one in self.authorities
+            ]
+        elif self.authorities or self.witness_policy != EMPTY_POLICY:
+            raise MalformedTrustFile(
+                "version 1 knows neither witnesses nor time authorities", field="version"
+            )
+        return cbor.encode(members)
 
     def chain(self, chain_id: int) -> TrustedChain | None:
         """The trusted chain of this id."""
@@ -154,15 +179,25 @@ class TrustPayload:
         )
 
 
-def _encode_chain(chain: TrustedChain) -> Encodable:
-    epochs: list[Encodable] = [
-        [
-            epoch.number,
-            epoch.from_height,
-            epoch.to_height,
-            [[v.public_key, v.power, v.controller, v.group] for v in epoch.validators],
-        ]
-        for epoch in chain.epochs
-    ]
+def _encode_chain(chain: TrustedChain, version: int) -> Encodable:
+    epochs: list[Encodable] = [_encode_epoch(epoch, version) for epoch in chain.epochs]
     pins: list[Encodable] = [[pin.address, pin.code_hash] for pin in (chain.registry, chain.evidence_log)]
     return [chain.chain_id, chain.engine, chain.network_id, chain.proof_kind, epochs, *pins]
+
+
+def _encode_epoch(epoch: Epoch, version: int) -> Encodable:
+    validators: list[Encodable] = [[v.public_key, v.power, v.controller, v.group] for v in epoch.validators]
+    members: list[Encodable] = [epoch.number, epoch.from_height, epoch.to_height, validators]
+    if version >= 2:
+        members.append(epoch.closed_at)
+    elif epoch.closed_at is not None:
+        raise MalformedTrustFile("version 1 knows no time of an epoch's end", field="epochs")
+    return members
+
+
+def _encode_policy(policy: WitnessPolicy) -> Encodable:
+    return [
+        [[w.name, w.kind, w.public_key, w.statement, w.organisation, w.role] for w in policy.witnesses],
+        [[group.name, group.threshold, group.members] for group in policy.groups],
+        policy.quorum,
+    ]

@@ -14,10 +14,19 @@ from cli.trust_json import from_json, to_json
 from protocol.errors import MalformedInput
 from tests.support.world import World, signed, trust_private
 from verifier.trust import TrustFile
-from verifier.trust_payload import TrustPayload
+from verifier.trust_payload import TimeAuthority, TrustPayload
 
 WORLD = World()
 HELD = TrustFile.parse(WORLD.trust)
+ROOT = b"\x30\x82\x01\x00" + bytes(256)
+ATTESTED = World(
+    version=2,
+    witnesses=1,
+    time_tokens=1,
+    to_height=4712,
+    closed_at=1_800_000_100,
+    authorities=(TimeAuthority("stamping office", (ROOT,), ("1.2.3",), 0, None),),
+)
 
 
 @pytest.fixture
@@ -170,3 +179,32 @@ def test_keys_new_and_list(home: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert private not in listed
     assert main(["keys", "list", "--json"]) == 0
     assert private not in capsys.readouterr().out
+
+
+def test_witnesses_and_authorities_come_back_from_json() -> None:
+    document = to_json(ATTESTED.payload)
+    assert from_json(json.dumps(document).encode()) == ATTESTED.payload
+    for change in ({"version": 1}, {"version": 3}, {"version": True}, {"quorum": 5}, {"groups": {}}):
+        with pytest.raises(MalformedInput):
+            from_json(json.dumps({**document, **change}).encode())
+    with pytest.raises(MalformedInput):
+        from_json(json.dumps({**to_json(WORLD.payload), "version": 2}).encode())
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("zh", ("见证方 court.example/witness", "2 中取 1", "见证条件  all  必须",
+                "时间戳机构 stamping office", "须有时间戳的机构数  1", "卸任于 2027-01-15")),
+        ("en", ("witness court.example/witness", "1 of 2", "witness quorum  all  required",
+                "time authority stamping office", "tokens are required  1", "ended 2027-01-15")),
+    ],
+)  # fmt: skip
+def test_show_names_witnesses_groups_and_authorities(
+    home: Path, capsys: pytest.CaptureFixture[str], lang: str, words: tuple[str, ...]
+) -> None:
+    (home / "two.cltrust").write_bytes(ATTESTED.trust)
+    assert main(["trust", "show", "two.cltrust", "--lang", lang]) == 0
+    out = capsys.readouterr().out
+    for word in words:
+        assert word in out, word

@@ -6,6 +6,7 @@ Every argument of `World` is a way to break one rule; the defaults verify.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.keys import KeyLabel, Secp256k1Key
 from protocol import entry
 from protocol.acts import Domain, Purpose, address_of
+from protocol.checkpoint import (
+    TREE_HASHES,
+    TYPE_COSIGNATURE,
+    Checkpoint,
+    cosign_checkpoint,
+    sign_checkpoint,
+    statement_origin,
+)
 from protocol.entry import Body, EvidenceClass, Header
 from protocol.hashing import SHA256, SM3, sha256, sm3
 from protocol.identifiers import case_commitment, case_ref, log_id
@@ -21,21 +30,24 @@ from protocol.keyslot import KeySlot, KeyState, key_slot_position, link_slot_pos
 from protocol.submission import Submission
 from tests.support import fakechain
 from tests.support.fakechain import seeded
+from verifier.attestation import ChainAttestation, Cosignature, Where, WitnessAttestation
 from verifier.chainproof import ChainProof, Ics23Proof, Ics23Value, MptQbftProof, NoProof
 from verifier.content import ContentDigests
 from verifier.cosmos_state import account_key, storage_key
 from verifier.merkle_tree import Tree
-from verifier.receipt import BatchLink, Core, Inclusion, LogName, Receipt, SubmissionProof
+from verifier.receipt import Attestation, BatchLink, Core, Inclusion, LogName, Receipt, SubmissionProof
 from verifier.trust import TrustFile
 from verifier.trust_payload import (
     Epoch,
     PinnedContract,
+    TimeAuthority,
     TrustedChain,
     TrustedLog,
     TrustedValidator,
     TrustKey,
     TrustPayload,
 )
+from verifier.witness_policy import EMPTY_POLICY, Witness, WitnessGroup, WitnessPolicy
 
 LINK_TIME = 1_800_000_000
 CASE_ID = seeded("case id")
@@ -79,6 +91,12 @@ class World:
     groups: tuple[int, ...] = (1, 2, 3, 4)
     time_tokens: int = 0
     witnesses: int = 0
+    version: int = 1
+    """Of the trust file; 2 names four witnesses, for both trees each, and `authorities`."""
+    validators_named: bool = True
+    witnesses_named: bool = True
+    authorities: tuple[TimeAuthority, ...] = ()
+    closed_at: int | None = None
 
     @property
     def evidence_log(self) -> bytes:
@@ -238,30 +256,113 @@ class World:
 
     @cached_property
     def payload(self) -> TrustPayload:
-        epochs = (Epoch(1, 1, self.to_height, self.validators),) if self.validators else ()
+        epoch = Epoch(1, 1, self.to_height, self.validators, self.closed_at)
+        epochs = (epoch,) if self.validators and self.validators_named else ()
         engine = {"ics23": "cometbft", "mpt-qbft": "qbft"}.get(self.kind, "dev")
         chain = TrustedChain(
             self.chain_id, engine, self.network_id, self.kind, epochs,
             PinnedContract(self.registry, seeded("code", "ConsortiumRegistry")),
             PinnedContract(self.evidence_log, seeded("code", "EvidenceLog")),
         )  # fmt: skip
-        log_key = fakechain.ed25519("log").public_key().public_bytes_raw()
+        log_key = self.log_key.public_key().public_bytes_raw()
         return TrustPayload(
             serial=1, issued_at=LINK_TIME - 10_000, valid_until=LINK_TIME + 10_000_000, predecessor=None,
             name=("金融纠纷联合存证", "Dispute consortium"), threshold=2,
             keys=tuple(trust_key(role) for role in TRUST_ROLES), chains=(chain,),
             logs=(TrustedLog(self.origin, self.chain_id, OPERATOR, log_key, self.closed_size, None),),
             witnesses_required=self.witnesses, time_tokens_required=self.time_tokens,
+            version=self.version, authorities=self.authorities,
+            witness_policy=POLICY if self.version == 2 and self.witnesses_named else EMPTY_POLICY,
         )  # fmt: skip
 
     @cached_property
     def trust(self) -> bytes:
         return signed(self.payload)
 
+    @cached_property
+    def _all_leaves(self) -> list[bytes]:
+        """The log's leaves and, behind them, those of later batches."""
+        return [*self.leaves, *(seeded("later leaf", n) * 3 + bytes(16) for n in range(51))]
+
+    def checkpoint(self, algorithm: int = 0, size: int | None = None) -> Checkpoint:
+        """What the log signs for its first `size` leaves (those of the batch by default, at most 64)."""
+        alg = TREE_HASHES[algorithm]
+        leaves = [alg.leaf(leaf) for leaf in self._all_leaves[: size or len(self.leaves)]]
+        return Checkpoint(statement_origin(self.origin, algorithm), len(leaves), Tree(alg, leaves).root)
+
+    def where(self, algorithm: int = 0, size: int | None = None) -> Where | None:
+        """The leaf's path in that tree; None for the tree of the batch."""
+        if size is None:
+            return None
+        alg = TREE_HASHES[algorithm]
+        leaves = [alg.leaf(leaf) for leaf in self._all_leaves[:size]]
+        return Where(size, Tree(alg, leaves).path(self.index))
+
+    def witness(
+        self,
+        *names: str,
+        algorithm: int = 0,
+        size: int | None = None,
+        time: int | Mapping[str, int] = LINK_TIME + 60,
+    ) -> Attestation:
+        """A `witness` attestation: cosignatures by the witnesses of these names (all four by default)."""
+        head = self.checkpoint(algorithm, size)
+        signed = []
+        for name in names or tuple(WITNESSES):
+            moment = time if isinstance(time, int) else time[name]
+            line = cosign_checkpoint(witness_private(name, algorithm), name, moment, head)
+            signed.append(Cosignature(line.key_id, line.time, line.untimed))
+        return WitnessAttestation(
+            algorithm, self.where(algorithm, size), sign_checkpoint(self.log_key, head).signature,
+            tuple(sorted(signed, key=lambda one: one.key_id)),
+        ).encode()  # fmt: skip
+
+    @property
+    def log_key(self) -> Ed25519PrivateKey:
+        return fakechain.ed25519("log")
+
+    def refreshed(self, other: World) -> Attestation:
+        """A `chain` attestation: this world's slots as `other`, its chain in a later block, proves them."""
+        return ChainAttestation(other.core.proof).encode()
+
+    def attested(self, *attestations: Attestation) -> bytes:
+        """The receipt with attestations: by default all four witnesses over both trees."""
+        listed = attestations or (self.witness(), self.witness(algorithm=1))
+        return dataclasses.replace(Receipt.of(self.core), attestations=listed).encode()
+
     def but(self, **changes: object) -> World:
         """The same world with other arguments."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
+
+WITNESSES = {
+    "court.example/witness": ("court", "court"),
+    "regulator.example/witness": ("regulator", "regulator"),
+    "bank-a.example/witness": ("bank A", "bank"),
+    "bank-b.example/witness": ("bank B", "bank"),
+}
+"""Name to organisation and role."""
+COURT, REGULATOR, BANK_A, BANK_B = WITNESSES
+
+
+def witness_private(name: str, algorithm: int = 0) -> Ed25519PrivateKey:
+    """Signing key of a witness for the checkpoints of one tree."""
+    return fakechain.ed25519("witness", name, algorithm)
+
+
+POLICY = WitnessPolicy(
+    tuple(
+        Witness(
+            name, TYPE_COSIGNATURE, witness_private(name, algorithm).public_key().public_bytes_raw(),
+            algorithm, organisation, role,
+        )
+        for algorithm in (0, 1)
+        for name, (organisation, role) in WITNESSES.items()
+    ),
+    (WitnessGroup("banks", 1, (BANK_A, BANK_B)), WitnessGroup("all", 3, (COURT, REGULATOR, "banks"))),
+    "all",
+)  # fmt: skip
+"""Court, regulator and one of two banks."""
 
 AT = LINK_TIME + 3600
 """An evaluation time at which the default world verifies."""
