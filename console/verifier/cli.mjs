@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+/** `node cli.mjs RECEIPT [FILE] --trust TRUST [--at T] [--case HEX] [--json]`, or `node cli.mjs conformance KIND`. */
+import { createReadStream, openSync, readSync, fstatSync, closeSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { fromHex } from "./core/bytes.js";
+import { answer, CONFORMANCE_KINDS, receiptReport } from "./core/conformance.js";
+import { Refusal } from "./core/errors.js";
+import { ContentHasher } from "./core/hashing.js";
+import { LINE_LIMIT, parseLine } from "./core/json.js";
+import { plain } from "./core/plain.js";
+import { verifyReceipt } from "./core/verify.js";
+
+const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--at SECONDS] [--case HEX] [--json]\n"
+  + `       cli.mjs conformance ${CONFORMANCE_KINDS.join("|")} [--verdicts]`;
+
+class Usage extends Error {}
+
+/** At most `limit` + 1 bytes of a file: the reader of its format refuses what is longer. */
+function readBounded(path, limit) {
+  const descriptor = openSync(path, "r");
+  try {
+    const out = Buffer.alloc(Math.min(fstatSync(descriptor).size, limit + 1));
+    let at = 0;
+    for (let got = 1; at < out.length && got; at += got) got = readSync(descriptor, out, at, out.length - at, at);
+    return new Uint8Array(out.subarray(0, at));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function hashFile(path) {
+  const hasher = new ContentHasher();
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) hasher.update(piece);
+  return hasher.result();
+}
+
+function evaluationTime(value) {
+  if (value === undefined) return Math.floor(Date.now() / 1000);
+  if (/^[0-9]{1,12}$/.test(value)) return Number(value);
+  const millis = /(Z|[+-]\d\d:\d\d)$/.test(value) ? Date.parse(value) : NaN;
+  if (Number.isNaN(millis)) throw new Usage("--at takes seconds or an ISO 8601 time with a zone");
+  return Math.floor(millis / 1000);
+}
+
+async function verify({ values, positionals }) {
+  const [receiptPath, filePath, ...rest] = positionals;
+  if (!receiptPath || rest.length || !values.trust) throw new Usage(USAGE);
+  const caseId = values.case === undefined ? null : fromHex(values.case);
+  if (values.case !== undefined && caseId?.length !== 32) throw new Usage("--case takes 64 hex digits");
+  const at = evaluationTime(values.at);
+  const receipt = readBounded(receiptPath, 65536);
+  const trust = readBounded(values.trust, 1 << 20);
+  const content = filePath ? await hashFile(filePath) : null;
+  const report = verifyReceipt(receipt, trust, { content, at, caseId });
+  if (values.json) {
+    console.log(JSON.stringify(plain({ receipt: receiptPath, ...report }), null, 2));
+  } else {
+    console.log(report.result);
+    for (const { name, status, code, detail } of report.verdicts) console.log(`  ${name}: ${status} ${code} ${detail}`.trimEnd());
+  }
+  return report.exitCode;
+}
+
+function reply(kind, bytes, verdicts) {
+  if (!verdicts) return answer(kind, bytes);
+  try {
+    const report = receiptReport(parseLine(bytes));
+    return plain({ ...report, verdicts: report.verdicts.map(({ name, status, code }) => [name, status, code]) });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { refused: error.code, detail: error.message };
+  }
+}
+
+/** Lines of a stream as bytes; a line over the limit is handed on cut just above it. */
+async function* lines(stream) {
+  let parts = [];
+  let size = 0;
+  const add = (piece) => {
+    if (size <= LINE_LIMIT) parts.push(piece.subarray(0, LINE_LIMIT + 1 - size));
+    size += piece.length;
+  };
+  for await (const chunk of stream) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      add(chunk.subarray(start, end));
+      yield new Uint8Array(Buffer.concat(parts));
+      parts = [];
+      size = 0;
+      start = end + 1;
+    }
+    add(chunk.subarray(start));
+  }
+  if (size) yield new Uint8Array(Buffer.concat(parts));
+}
+
+async function conformance({ values, positionals }) {
+  const [, kind, ...rest] = positionals;
+  if (!CONFORMANCE_KINDS.includes(kind) || rest.length) throw new Usage(USAGE);
+  for await (const line of lines(process.stdin)) {
+    const text = JSON.stringify(reply(kind, line, values.verdicts)) + "\n";
+    if (!process.stdout.write(text)) await new Promise((done) => process.stdout.once("drain", done));
+  }
+  return 0;
+}
+
+async function main() {
+  try {
+    const options = {
+      trust: { type: "string" }, at: { type: "string" }, case: { type: "string" },
+      json: { type: "boolean", default: false }, verdicts: { type: "boolean", default: false },
+    };
+    let parsed;
+    try {
+      parsed = parseArgs({ options, allowPositionals: true });
+    } catch (error) {
+      throw new Usage(`${error.message}\n${USAGE}`);
+    }
+    return await (parsed.positionals[0] === "conformance" ? conformance : verify)(parsed);
+  } catch (error) {
+    if (!(error instanceof Usage) && error.syscall === undefined) throw error;
+    console.error(error.message);
+    return 2;
+  }
+}
+
+process.exitCode = await main();

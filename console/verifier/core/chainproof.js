@@ -1,0 +1,74 @@
+/** Opens a chain proof: who signed its block, and the state that the block holds. */
+import { isZero, text } from "./bytes.js";
+import { headerField, verifyCommit } from "./comet.js";
+import { refuse } from "./errors.js";
+import { accountCodeHash, accountKey, parseCommitment, proveStore, proveValue, slotKey } from "./ics23.js";
+import { lookupAccount, lookupWord } from "./mpt.js";
+import { parseQbftHeader, verifySeals } from "./qbft.js";
+
+function existence(bytes, what) {
+  const commitment = parseCommitment(bytes);
+  if (!commitment.exist) refuse("ProvenValueAbsent", `the chain holds no ${what}`);
+  return commitment.exist;
+}
+
+/** ICS-23: the stores' roots are opened once, each value when it is asked for. */
+function cometState(proof) {
+  const appHash = headerField(proof.header, "app_hash");
+  const store = (bytes, store_) => proveStore(parseCommitment(bytes), text(store_), appHash);
+  const code = (account, contract) => {
+    const root = store(proof.acc, "acc");
+    const value = proveValue(existence(account.proof, "account"), "iavl", root, accountKey(contract), account.value);
+    return accountCodeHash(value);
+  };
+  const word = (item, contract, position) => {
+    const root = store(proof.evm, "evm");
+    return proveValue(existence(item.proof, "word"), "iavl", root, slotKey(contract, position), item.value);
+  };
+  return {
+    root: appHash,
+    logCode: (contract) => code(proof.logAccount, contract),
+    registryCode: (contract) => code(proof.registryAccount, contract),
+    link: (contract, position) => word(proof.link, contract, position),
+    key: (contract, position) => word(proof.key, contract, position),
+  };
+}
+
+function ethState(proof, stateRoot) {
+  const word = (account, nodes, contract, position) => {
+    const { storageHash } = lookupAccount(stateRoot, contract, account);
+    const value = lookupWord(storageHash, position, nodes);
+    if (isZero(value)) refuse("ProvenValueAbsent", "the chain holds no word there");
+    return value;
+  };
+  return {
+    root: stateRoot,
+    logCode: (contract) => lookupAccount(stateRoot, contract, proof.logAccount).codeHash,
+    registryCode: (contract) => lookupAccount(stateRoot, contract, proof.registryAccount).codeHash,
+    link: (contract, position) => word(proof.logAccount, proof.link, contract, position),
+    key: (contract, position) => word(proof.registryAccount, proof.key, contract, position),
+  };
+}
+
+function epochFor(chain, height) {
+  const epoch = chain.epochs.find(({ from, to }) => from <= height && (to === null || height <= to));
+  return epoch ?? refuse("EpochNotTrusted", `no validators for height ${height}`);
+}
+
+/** `{epoch, height, time, hash, state}` of a proof whose block the trusted chain's validators signed. */
+export function openProof(proof, chain) {
+  if (proof.kind === "ics23") {
+    const { header, commit } = proof;
+    if (header.height !== proof.stateHeight + 1n) refuse("ProofHeightMismatch");
+    const epoch = epochFor(chain, header.height);
+    const hash = verifyCommit(header, commit, epoch.validators, chain.network);
+    return { epoch, height: header.height, time: Number(header.time.seconds), hash, state: cometState(proof) };
+  }
+  const header = parseQbftHeader(proof.header);
+  const epoch = epochFor(chain, header.number);
+  verifySeals(header, epoch.validators.map(({ key }) => key));
+  return {
+    epoch, height: header.number, time: Number(header.time), hash: header.hash, state: ethState(proof, header.stateRoot),
+  };
+}
+

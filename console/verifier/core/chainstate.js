@@ -1,0 +1,55 @@
+/** Storage positions, words and EIP-712 digests (docs/spec/chain-state.md). */
+import { concat, text, toUint, uint } from "./bytes.js";
+import { keccak256 } from "./hashing.js";
+
+const KEYS_SLOT = 2n;
+const LINKS_SLOT = 3n;
+const word = (value) => uint(value, 32);
+const padded = (address) => concat(new Uint8Array(12), address);
+const tag = (value) => keccak256(text(value));
+
+export const PURPOSE_ACT = 1;
+export const STATE_ACTIVE = 1;
+
+export const logIdOf = (origin) => tag(origin);
+
+export function linkPosition(logId, number) {
+  return keccak256(word(number), keccak256(logId, word(LINKS_SLOT)));
+}
+
+export function keyPosition(address) {
+  return keccak256(padded(address), word(KEYS_SLOT));
+}
+
+/** The word that EvidenceLog stores for a batch. */
+export function linkValue(log, link) {
+  return keccak256(
+    tag("caseledger/batch-link/v1"), word(log.chainId), padded(log.evidenceLog), logIdOf(log.origin),
+    word(link.number), link.previous, word(link.size), link.rootSha256, link.rootSm3, word(link.time),
+  );
+}
+
+/** Fields of a packed key slot, or null when bits that must be zero are not. */
+export function parseKeySlot(value) {
+  let left = toUint(value);
+  const take = (bits) => {
+    const part = left & ((1n << bits) - 1n);
+    left >>= bits;
+    return Number(part);
+  };
+  const slot = {
+    organisation: take(32n), purpose: take(8n), notBefore: take(40n), notAfter: take(40n), revokedAt: take(40n),
+    state: take(8n),
+  };
+  return left ? null : slot;
+}
+
+const DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
+const SUBMIT = "Submit(bytes32 logId,uint32 organisation,bytes32 root,uint32 count,uint40 validUntil)";
+
+/** Digest that the submitter signs. */
+export function submitDigest({ chainId, contract, logId, organisation, root, count, validUntil }) {
+  const domain = keccak256(tag(DOMAIN), tag("caseledger"), tag("1"), word(chainId), padded(contract));
+  const message = keccak256(tag(SUBMIT), logId, word(organisation), root, word(count), word(validUntil));
+  return keccak256(Uint8Array.of(0x19, 0x01), domain, message);
+}

@@ -1,0 +1,199 @@
+/** Receipts (docs/spec/receipt.md §1 and §2). */
+import { decode } from "./cbor.js";
+import { as, refuse } from "./errors.js";
+import { parseBody, parseLeaf } from "./entry.js";
+import { sha256 } from "./hashing.js";
+import * as shape from "./shape.js";
+
+export const RECEIPT_LIMIT = 65536;
+const CORE_LIMIT = 16384;
+const MAX_ATTESTATIONS = 64;
+const MAX_PATH = 63;
+const KEPT = ["UnknownVersion", "UnknownProofKind"];
+
+const malformed = (field, detail) => refuse("MalformedInput", detail, field);
+
+/** C2SP checkpoint origin: 1 to 128 printable ASCII characters, no space, no plus. */
+export function isOrigin(value) {
+  return /^[!-*,-~]{1,128}$/.test(value);
+}
+
+function origin(value, field) {
+  if (!isOrigin(shape.text(value, field))) malformed(field, "not a log origin");
+  return value;
+}
+
+function parseSubmissionProof(value) {
+  const [validUntil, signature, position, count, path] = shape.list(value, "submission", { size: 5 });
+  return {
+    validUntil: shape.small(validUntil, "submission.validUntil", 40),
+    signature: shape.bytes(signature, "submission.signature", 65),
+    position: shape.big(position, "submission.position", 32),
+    count: shape.big(count, "submission.count", 32, 1n),
+    path: shape.hashes(path, "submission.path", MAX_PATH),
+  };
+}
+
+function parseLog(value) {
+  const [name, chainId, evidenceLog, registry] = shape.list(value, "log", { size: 4 });
+  return {
+    origin: origin(name, "log.origin"),
+    chainId: shape.big(chainId, "log.chainId", 64, 1n),
+    evidenceLog: shape.bytes(evidenceLog, "log.evidenceLog", 20),
+    registry: shape.bytes(registry, "log.registry", 20),
+  };
+}
+
+function parseInclusion(value) {
+  const [index, pathSha256, pathSm3] = shape.list(value, "inclusion", { size: 3 });
+  return {
+    index: shape.big(index, "inclusion.index", 63),
+    pathSha256: shape.hashes(pathSha256, "inclusion.pathSha256", MAX_PATH),
+    pathSm3: shape.hashes(pathSm3, "inclusion.pathSm3", MAX_PATH),
+  };
+}
+
+function parseBatchLink(value) {
+  const [number, previous, size, rootSha256, rootSm3, time] = shape.list(value, "link", { size: 6 });
+  return {
+    number: shape.big(number, "link.number", 64, 1n),
+    previous: shape.bytes(previous, "link.previous", 32),
+    size: shape.big(size, "link.size", 63, 1n),
+    rootSha256: shape.bytes(rootSha256, "link.rootSha256", 32),
+    rootSm3: shape.bytes(rootSm3, "link.rootSm3", 32),
+    time: shape.small(time, "link.time", 40),
+  };
+}
+
+function parseHeader(value) {
+  const h = shape.list(value, "header", { size: 18 });
+  const bytes = (at) => shape.bytes(h[at], "header");
+  return {
+    versionBlock: shape.big(h[0], "header.version"),
+    versionApp: shape.big(h[1], "header.version"),
+    chainId: shape.text(h[2], "header.chainId"),
+    height: shape.big(h[3], "header.height", 63),
+    time: { seconds: shape.big(h[4], "header.time", 40), nanos: shape.big(h[5], "header.time", 32) },
+    lastBlockId: { hash: bytes(6), parts: { total: shape.big(h[7], "header.parts", 32), hash: bytes(8) } },
+    hashes: [9, 10, 11, 12, 13, 14, 15, 16].map(bytes),
+    proposer: bytes(17),
+  };
+}
+
+function parseVote(value) {
+  const vote = shape.list(value, "commit.votes", { least: 1, most: 4 });
+  const flag = shape.small(vote[0], "commit.votes", 8);
+  if (flag === 1) {
+    if (vote.length !== 1) malformed("commit.votes", "an absent vote says nothing");
+    return { flag };
+  }
+  if ((flag !== 2 && flag !== 3) || vote.length !== 4) malformed("commit.votes", "vote of another form");
+  return {
+    flag,
+    time: { seconds: shape.big(vote[1], "commit.votes", 40), nanos: shape.big(vote[2], "commit.votes", 32) },
+    signature: shape.bytes(vote[3], "commit.votes", 64),
+  };
+}
+
+function parseCommit(value) {
+  const [round, total, hash, votes] = shape.list(value, "commit", { size: 4 });
+  return {
+    round: shape.big(round, "commit.round", 31),
+    parts: { total: shape.big(total, "commit.parts", 32), hash: shape.bytes(hash, "commit.parts") },
+    votes: shape.list(votes, "commit.votes", { most: 1000 }).map(parseVote),
+  };
+}
+
+function proved(value, field, size) {
+  const [stated, proof] = shape.list(value, field, { size: 2 });
+  return { value: shape.bytes(stated, field, size), proof: shape.bytes(proof, field) };
+}
+
+const nodes = (value, field) =>
+  shape.list(value, field, { most: 65 }).map((node) => shape.bytes(node, field));
+
+/** Chain proof of receipt.md §2, by its kind. */
+export function parseChainProof(value) {
+  const items = shape.list(value, "proof", { least: 1 });
+  const kind = shape.text(items[0], "proof.kind");
+  const sized = (size) => shape.list(items, `proof.${kind}`, { size });
+  if (kind === "none") {
+    sized(2);
+    return { kind, number: shape.big(items[1], "proof.block", 63) };
+  }
+  if (kind === "ics23") {
+    sized(10);
+    return {
+      kind,
+      stateHeight: shape.big(items[1], "proof.height", 63),
+      header: parseHeader(items[2]),
+      commit: parseCommit(items[3]),
+      evm: shape.bytes(items[4], "proof.evm"),
+      acc: shape.bytes(items[5], "proof.acc"),
+      logAccount: proved(items[6], "proof.logAccount"),
+      registryAccount: proved(items[7], "proof.registryAccount"),
+      link: proved(items[8], "proof.link", 32),
+      key: proved(items[9], "proof.key", 32),
+    };
+  }
+  if (kind === "mpt-qbft") {
+    sized(6);
+    return {
+      kind,
+      header: shape.bytes(items[1], "proof.header"),
+      logAccount: nodes(items[2], "proof.logAccount"),
+      link: nodes(items[3], "proof.link"),
+      registryAccount: nodes(items[4], "proof.registryAccount"),
+      key: nodes(items[5], "proof.key"),
+    };
+  }
+  return refuse("UnknownProofKind", kind, "proof.kind");
+}
+
+function version(value, field) {
+  if (shape.big(value, field) !== 1n) refuse("UnknownVersion", `version ${value}`, field);
+}
+
+function parseCore(bytes) {
+  const all = decode(bytes, CORE_LIMIT);
+  if (!(all instanceof Map)) malformed("core", "not a map");
+  version(all.get(0n), "core.version");
+  const [, leaf, body, submission, log, inclusion, link, proof] = shape.fields(all, 8, "core");
+  const leafBytes = shape.bytes(leaf, "core.leaf");
+  const header = parseLeaf(leafBytes);
+  const bodyBytes = shape.orNull(body, (item) => shape.bytes(item, "core.body"));
+  return {
+    leaf: leafBytes,
+    header,
+    body: bodyBytes,
+    parsedBody: bodyBytes && parseBody(bodyBytes, header.kind),
+    submission: parseSubmissionProof(submission),
+    log: parseLog(log),
+    inclusion: parseInclusion(inclusion),
+    link: parseBatchLink(link),
+    proof: parseChainProof(proof),
+  };
+}
+
+function parseAttestation(value) {
+  const [kind, payload] = shape.list(value, "attestation", { size: 2 });
+  return { kind: shape.text(kind, "attestation.kind"), payload: shape.bytes(payload, "attestation.payload") };
+}
+
+/** Receipt with its id; refuses with MalformedReceipt, UnknownVersion or UnknownProofKind. */
+export function parseReceipt(bytes) {
+  return as("MalformedReceipt", () => {
+    const outer = decode(bytes, RECEIPT_LIMIT);
+    shape.list(outer, "receipt", { least: 2 });
+    if (outer[0] !== "caseledger-receipt") malformed("receipt", "not a receipt");
+    version(outer[1], "receipt.version");
+    const [, , core, attestations] = shape.list(outer, "receipt", { size: 4 });
+    const coreBytes = shape.bytes(core, "receipt.core");
+    return {
+      coreBytes,
+      id: sha256(coreBytes),
+      core: parseCore(coreBytes),
+      attestations: shape.list(attestations, "attestations", { most: MAX_ATTESTATIONS }).map(parseAttestation),
+    };
+  }, KEPT);
+}

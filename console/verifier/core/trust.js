@@ -1,0 +1,201 @@
+/** Trust files, version 1 (docs/spec/trust.md) and version 2 (docs/spec/attestation.md §4). */
+import { concat, hex, text } from "./bytes.js";
+import { decode } from "./cbor.js";
+import { as, refuse } from "./errors.js";
+import { sha256 } from "./hashing.js";
+import { isOrigin } from "./receipt.js";
+import * as shape from "./shape.js";
+import { ed25519Verifies } from "./signatures.js";
+import { parseAuthorities, parseWitnessPolicy } from "./trustv2.js";
+
+const LIMIT = 1 << 20;
+const ROLES = ["court", "regulator", "centre", "notary", "bank"];
+const KINDS = ["ics23", "mpt-qbft", "none"];
+const KEPT = ["UnknownVersion", "UnknownProofKind"];
+
+const malformed = (field, detail) => refuse("MalformedInput", detail, field);
+
+/** 1 to 256 bytes of UTF-8 without control characters. */
+export function name(value, field) {
+  const size = text(shape.text(value, field)).length;
+  if (!size || size > 256 || /\p{Cc}/u.test(value)) malformed(field, "not a name");
+  return value;
+}
+
+export function distinct(items, of, field) {
+  const seen = new Set();
+  for (const item of items) {
+    const key = of(item);
+    if (seen.has(key)) malformed(field, "listed twice");
+    seen.add(key);
+  }
+  return items;
+}
+
+function parseKey(value) {
+  const [key, label, role] = shape.list(value, "keys", { size: 3 });
+  if (!ROLES.includes(role)) malformed("keys.role", "unknown role");
+  return { key: shape.bytes(key, "keys", 32), name: name(label, "keys.name"), role };
+}
+
+function parseValidator(kind) {
+  return (value) => {
+    const [key, power, controller, group] = shape.list(value, "validators", { size: 4 });
+    const parsed = {
+      key: shape.bytes(key, "validators.key", kind === "ics23" ? 32 : 20),
+      power: shape.big(power, "validators.power", 63, 1n),
+      controller: name(controller, "validators.controller"),
+      group: shape.big(group, "validators.group", 32),
+    };
+    if (kind === "mpt-qbft" && parsed.power !== 1n) malformed("validators.power", "not 1");
+    return parsed;
+  };
+}
+
+function parseEpoch(kind, version) {
+  return (value) => {
+    const all = shape.list(value, "epochs", { size: version === 2 ? 5 : 4 });
+    const [number, from, to, validators, closedAt = null] = all;
+    const epoch = {
+      number: shape.big(number, "epochs.number", 32),
+      from: shape.big(from, "epochs.from", 63),
+      to: shape.orNull(to, (item) => shape.big(item, "epochs.to", 63)),
+      validators: shape.list(validators, "epochs.validators", { least: 1, most: 128 }).map(parseValidator(kind)),
+      closedAt: shape.orNull(closedAt, (item) => shape.small(item, "epochs.closedAt", 40)),
+    };
+    if (epoch.to !== null && epoch.to < epoch.from) malformed("epochs.to", "ends before it begins");
+    if (version === 2 && (epoch.to === null) !== (epoch.closedAt === null)) {
+      malformed("epochs.closedAt", "null exactly where the epoch is open");
+    }
+    distinct(epoch.validators, ({ key }) => hex(key), "validators");
+    return epoch;
+  };
+}
+
+function parsePinned(value, field) {
+  const [address, codeHash] = shape.list(value, field, { size: 2 });
+  return { address: shape.bytes(address, field, 20), codeHash: shape.bytes(codeHash, field, 32) };
+}
+
+function parseChain(version) {
+  return (value) => {
+    const [id, engine, network, kind, epochs, registry, log] = shape.list(value, "chains", { size: 7 });
+    if (!KINDS.includes(shape.text(kind, "chains.kind"))) refuse("UnknownProofKind", kind, "chains.kind");
+    const chain = {
+      id: shape.big(id, "chains.id", 64, 1n),
+      engine: name(engine, "chains.engine"),
+      network: name(network, "chains.network"),
+      kind,
+      epochs: shape.list(epochs, "chains.epochs", { least: kind === "none" ? 0 : 1 }).map(parseEpoch(kind, version)),
+      registry: parsePinned(registry, "chains.registry"),
+      evidenceLog: parsePinned(log, "chains.evidenceLog"),
+    };
+    chain.epochs.forEach((epoch, at) => {
+      if (!at) return;
+      const before = chain.epochs[at - 1];
+      if (before.to === null || epoch.from <= before.to || epoch.number <= before.number) {
+        malformed("chains.epochs", "epochs overlap or do not ascend");
+      }
+    });
+    return chain;
+  };
+}
+
+function parseLog(value) {
+  const [logOrigin, chainId, operator, key, closedSize, successor] = shape.list(value, "logs", { size: 6 });
+  const origin = (item) => (isOrigin(shape.text(item, "logs.origin")) ? item : malformed("logs.origin", "not an origin"));
+  return {
+    origin: origin(logOrigin),
+    chainId: shape.big(chainId, "logs.chainId", 64, 1n),
+    operator: shape.small(operator, "logs.operator", 32, 1),
+    key: shape.bytes(key, "logs.key", 32),
+    closedSize: shape.orNull(closedSize, (item) => shape.big(item, "logs.closedSize", 63)),
+    successor: shape.orNull(successor, origin),
+  };
+}
+
+function checkLogs(logs, chains) {
+  distinct(logs, (log) => log.origin, "logs");
+  for (const log of logs) {
+    if (!chains.some((chain) => chain.id === log.chainId)) malformed("logs.chainId", "chain not listed");
+    if (log.successor === null) continue;
+    if (log.closedSize === null) malformed("logs.successor", "of an open log");
+    if (log.successor === log.origin || !logs.some((other) => other.origin === log.successor)) {
+      malformed("logs.successor", "not listed");
+    }
+  }
+}
+
+function parsePolicy(value, version) {
+  const [witnesses, tokens] = shape.list(value, "policy", { size: 2 });
+  return {
+    witnesses: shape.small(witnesses, "policy.witnesses", version === 2 ? 1 : 32),
+    tokens: shape.small(tokens, "policy.tokens", 32),
+  };
+}
+
+function isQuorum(threshold, keys) {
+  const roles = new Set(keys.map((key) => key.role));
+  return keys.length >= threshold && roles.size >= 2 && (roles.has("court") || roles.has("regulator"));
+}
+
+function parsePayload(bytes) {
+  const map = decode(bytes, LIMIT);
+  if (!(map instanceof Map)) malformed("payload", "not a map");
+  const version = shape.small(map.get(0n), "payload.version");
+  if (version !== 1 && version !== 2) refuse("UnknownVersion", `version ${version}`, "payload.version");
+  const all = shape.fields(map, version === 2 ? 13 : 11, "payload");
+  const payload = {
+    version,
+    serial: shape.big(all[1], "payload.serial", 32, 1n),
+    issuedAt: shape.small(all[2], "payload.issuedAt", 40),
+    validUntil: shape.small(all[3], "payload.validUntil", 40),
+    predecessor: shape.orNull(all[4], (item) => shape.bytes(item, "payload.predecessor", 32)),
+    name: shape.list(all[5], "payload.name", { size: 2 }).map((item) => name(item, "payload.name")),
+    threshold: shape.small(all[6], "payload.threshold", 8, 2),
+    keys: shape.list(all[7], "keys", { least: 2, most: 16 }).map(parseKey),
+    chains: shape.list(all[8], "chains", {}).map(parseChain(version)),
+    logs: shape.list(all[9], "logs", {}).map(parseLog),
+    policy: parsePolicy(all[10], version),
+    witnesses: version === 2 ? parseWitnessPolicy(all[11]) : null,
+    authorities: version === 2 ? parseAuthorities(all[12]) : [],
+  };
+  if (payload.validUntil < payload.issuedAt) malformed("payload.validUntil", "before issuedAt");
+  if ((payload.predecessor === null) !== (payload.serial === 1n)) malformed("payload.predecessor", "null for serial 1 alone");
+  distinct(payload.keys, ({ key }) => hex(key), "keys");
+  distinct(payload.chains, ({ id }) => id, "chains");
+  if (!isQuorum(payload.threshold, payload.keys)) malformed("keys", "all keys together are no quorum");
+  checkLogs(payload.logs, payload.chains);
+  if (version === 2 && payload.logs.some((log) => log.origin.endsWith("/sm3"))) malformed("logs.origin", "ends in /sm3");
+  return payload;
+}
+
+function parseSignature(value) {
+  const [position, signature] = shape.list(value, "signatures", { size: 2 });
+  return { position: shape.small(position, "signatures", 8), signature: shape.bytes(signature, "signatures", 64) };
+}
+
+/** Trust file whose quorum of signatures is checked, with its fingerprint. */
+export function parseTrust(bytes) {
+  const file = as("MalformedTrustFile", () => {
+    const outer = shape.list(decode(bytes, LIMIT), "trust", { least: 2 });
+    if (outer[0] !== "caseledger-trust") malformed("trust", "not a trust file");
+    if (shape.big(outer[1], "trust.version") !== 1n) refuse("UnknownVersion", `version ${outer[1]}`, "trust.version");
+    const [, , payloadBytes, signatures] = shape.list(outer, "trust", { size: 4 });
+    const payload = parsePayload(shape.bytes(payloadBytes, "payload"));
+    const signed = shape.list(signatures, "signatures", { most: 16 }).map(parseSignature);
+    signed.forEach(({ position }, at) => {
+      if (position >= payload.keys.length) malformed("signatures", "no such key");
+      if (at && signed[at - 1].position >= position) malformed("signatures", "positions not ascending");
+    });
+    return { payload, signed, message: concat(text("caseledger/trust/v1"), payloadBytes), fingerprint: sha256(payloadBytes) };
+  }, KEPT);
+  const { payload, signed, message } = file;
+  for (const { position, signature } of signed) {
+    if (!ed25519Verifies(signature, message, payload.keys[position].key)) {
+      refuse("TrustSignatureInvalid", payload.keys[position].name);
+    }
+  }
+  if (!isQuorum(payload.threshold, signed.map(({ position }) => payload.keys[position]))) refuse("TrustQuorumMissing");
+  return file;
+}

@@ -1,0 +1,83 @@
+/** What version 2 of the trust file adds: witness policy and time authorities (docs/spec/attestation.md §4). */
+import { hex, text } from "./bytes.js";
+import { refuse } from "./errors.js";
+import * as shape from "./shape.js";
+
+const bad = (field, detail) => refuse("MalformedInput", detail, field);
+
+function name(value, field) {
+  const size = text(shape.text(value, field)).length;
+  if (!size || size > 256 || /\p{Cc}/u.test(value)) bad(field, "not a name");
+  return value;
+}
+
+const KEY_SIZES = { 4: 32, 6: 1312 };
+
+function parseWitness(value) {
+  const [label, type, key, statement, organisation, role] = shape.list(value, "witnesses", { size: 6 });
+  const kind = shape.small(type, "witnesses.type", 8);
+  if (!(kind in KEY_SIZES)) bad("witnesses.type", "neither 4 nor 6");
+  return {
+    name: name(label, "witnesses.name"),
+    type: kind,
+    key: shape.bytes(key, "witnesses.key", KEY_SIZES[kind]),
+    statement: shape.small(statement, "witnesses.statement", 1),
+    organisation: name(organisation, "witnesses.organisation"),
+    role: name(role, "witnesses.role"),
+  };
+}
+
+/** `{witnesses, groups, quorum}`; quorum null for the empty policy. */
+export function parseWitnessPolicy(value) {
+  const [keys, groups, quorum] = shape.list(value, "witnesses", { size: 3 });
+  const witnesses = shape.list(keys, "witnesses", { most: 128 }).map(parseWitness);
+  const names = new Set();
+  const publicKeys = new Set();
+  for (const witness of witnesses) {
+    const own = `${witness.statement} ${witness.name}`;
+    if (names.has(own) || publicKeys.has(hex(witness.key))) bad("witnesses", "name or key twice");
+    names.add(own).add(witness.name);
+    publicKeys.add(hex(witness.key));
+  }
+  const known = new Set(witnesses.map((witness) => witness.name));
+  const parsed = shape.list(groups, "groups", { most: 128 }).map((group) => {
+    const [label, threshold, members] = shape.list(group, "groups", { size: 3 });
+    const list = shape.list(members, "groups.members", { least: 1, most: 128 }).map((member) => name(member, "groups"));
+    if (new Set(list).size !== list.length || !list.every((member) => known.has(member))) {
+      bad("groups.members", "not the name of a witness or of an earlier group, or twice");
+    }
+    const needed = shape.small(threshold, "groups.threshold", 32, 1);
+    if (needed > list.length) bad("groups.threshold", "more than members");
+    if (known.has(name(label, "groups.name"))) bad("groups.name", "taken");
+    known.add(label);
+    return { name: label, threshold: needed, members: list };
+  });
+  if (quorum === null) {
+    if (witnesses.length || parsed.length) bad("quorum", "missing");
+  } else if (!known.has(shape.text(quorum, "quorum"))) {
+    bad("quorum", "names nobody");
+  }
+  return { witnesses, groups: parsed, quorum };
+}
+
+function parseAuthority(value) {
+  const [label, roots, policies, from, until] = shape.list(value, "authorities", { size: 5 });
+  const authority = {
+    name: name(label, "authorities.name"),
+    roots: shape.list(roots, "authorities.roots", { least: 1 }).map((root) => shape.bytes(root, "authorities.roots")),
+    policies: shape.list(policies, "authorities.policies").map((oid) => {
+      if (!/^[0-2](\.(0|[1-9][0-9]*))+$/.test(shape.text(oid, "authorities.policies"))) bad("authorities.policies", "not an OID");
+      return oid;
+    }),
+    from: shape.small(from, "authorities.from", 40),
+    until: shape.orNull(until, (item) => shape.small(item, "authorities.until", 40)),
+  };
+  if (authority.until !== null && authority.until < authority.from) bad("authorities.until", "before from");
+  return authority;
+}
+
+export function parseAuthorities(value) {
+  const out = shape.list(value, "authorities", { most: 16 }).map(parseAuthority);
+  if (new Set(out.map((authority) => authority.name)).size !== out.length) bad("authorities.name", "twice");
+  return out;
+}

@@ -1,0 +1,284 @@
+/** The steps of docs/spec/receipt.md §3, each a verdict of its own. */
+import { equal, hex } from "./bytes.js";
+import { keyPosition, linkPosition, linkValue, logIdOf, parseKeySlot, PURPOSE_ACT, STATE_ACTIVE, submitDigest } from "./chainstate.js";
+import { openProof } from "./chainproof.js";
+import { caseCommitment, caseReference, checkBody, CONTINUATION, evidenceId, unsequenced } from "./entry.js";
+import { refuse, Refusal } from "./errors.js";
+import { sha256, sm3 } from "./hashing.js";
+import { leafHash, rootOf, verifyInclusion } from "./merkle.js";
+import { parseReceipt } from "./receipt.js";
+import { recover } from "./signatures.js";
+import { parseTrust } from "./trust.js";
+
+export const NAMES = [
+  "receipt", "trust-file", "content", "inclusion", "append-only", "finality", "time", "signer", "custody", "provenance",
+  "neutrality",
+];
+export const EXIT_CODES = { VALID: 0, VALID_REDUCED_TRUST: 10, INVALID: 20, INDETERMINATE: 30 };
+const UNDECIDED = ["UnknownVersion", "UnknownProofKind"];
+const EARLIER = { status: "NOT_CHECKED", code: "EarlierStepFailed" };
+
+/** A verdict that is neither a pass nor a failure, thrown by a step. */
+class Other {
+  constructor(status, code, detail = "") {
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+const reduced = (code) => new Other("REDUCED", code);
+
+class Verification {
+  constructor({ content, at, caseId }) {
+    this.content = content ?? null;
+    this.at = at;
+    this.caseId = caseId ?? null;
+    this.verdicts = new Map();
+    this.facts = {};
+  }
+
+  /** Run one step; what it throws becomes its verdict. Later steps ask `holds(name)`. */
+  step(name, needs, work) {
+    const compared = [];
+    const verdict = { name, status: "PASS", code: "Ok", detail: "", compared };
+    const note = (what, value) => compared.push({ what, value: String(value) });
+    if (!needs.every((need) => this.holds(need))) {
+      Object.assign(verdict, EARLIER);
+    } else {
+      try {
+        const other = work(note);
+        if (other) Object.assign(verdict, other);
+      } catch (error) {
+        if (error instanceof Refusal) {
+          verdict.status = UNDECIDED.includes(error.code) ? "INDETERMINATE" : "FAIL";
+          Object.assign(verdict, { code: error.code, detail: error.message });
+        } else if (error instanceof Other) {
+          Object.assign(verdict, error);
+        } else {
+          throw error;
+        }
+      }
+    }
+    this.verdicts.set(name, verdict);
+  }
+
+  holds(name) {
+    const { status, code } = this.verdicts.get(name);
+    return status === "PASS" || status === "REDUCED" || code === "OutsideTrustWindow";
+  }
+
+  run(receiptBytes, trustBytes) {
+    this.step("receipt", [], (note) => this.readReceipt(receiptBytes, note));
+    this.step("trust-file", [], (note) => this.readTrust(trustBytes, note));
+    this.step("content", ["receipt"], (note) => this.checkContent(note));
+    this.step("inclusion", ["receipt"], (note) => this.checkInclusion(note));
+    this.step("finality", ["receipt", "trust-file"], (note) => this.checkFinality(note));
+    this.step("append-only", ["finality"], (note) => this.checkAppendOnly(note));
+    this.step("time", ["append-only"], (note) => this.checkTime(note));
+    this.step("signer", ["inclusion", "append-only"], (note) => this.checkSigner(note));
+    for (const name of ["custody", "provenance"]) this.step(name, [], () => new Other("NOT_CHECKED", "DigestsOnly"));
+    this.step("neutrality", ["finality"], (note) => this.checkNeutrality(note));
+    return this.report();
+  }
+
+  readReceipt(bytes, note) {
+    this.receipt = parseReceipt(bytes);
+    const { core, id } = this.receipt;
+    this.core = core;
+    note("receipt.id", hex(id));
+    Object.assign(this.facts, {
+      receiptId: hex(id),
+      evidenceId: hex(evidenceId(core.leaf)),
+      class: core.header.kind,
+      privileged: core.header.privileged,
+      submitter: core.header.submitter,
+      sequence: core.header.sequence,
+      caseCommitment: hex(core.header.caseCommitment),
+      log: core.log.origin,
+      chainId: core.log.chainId,
+      index: core.inclusion.index,
+      batch: core.link.number,
+      anchoredAt: core.link.time,
+    });
+  }
+
+  readTrust(bytes, note) {
+    const { payload, fingerprint, signed } = parseTrust(bytes);
+    this.trust = payload;
+    note("trust.fingerprint", hex(fingerprint));
+    note("trust.signatures", `${signed.length}/${payload.keys.length}`);
+    note("trust.window", `${payload.issuedAt}..${payload.validUntil}`);
+    this.facts = {
+      trustFingerprint: hex(fingerprint),
+      trustSerial: payload.serial,
+      consortiumZh: payload.name[0],
+      consortiumEn: payload.name[1],
+      ...this.facts,
+    };
+    if (this.at < payload.issuedAt || this.at > payload.validUntil) {
+      return new Other("INDETERMINATE", "OutsideTrustWindow");
+    }
+  }
+
+  checkContent(note) {
+    const { body, parsedBody, header } = this.core;
+    if (body === null) return new Other(this.content ? "INDETERMINATE" : "NOT_CHECKED", "BodyWithheld");
+    note("body.sha256", hex(sha256(body)));
+    note("body.sm3", hex(sm3(body)));
+    checkBody(header, body);
+    if (!this.content) return new Other("NOT_CHECKED", "NoFileGiven");
+    if (header.kind === CONTINUATION) refuse("ContentMismatch", "a log continuation has no content");
+    const { size, sha256: first, sm3: second } = this.content;
+    note("content.size", size);
+    note("content.sha256", hex(first));
+    note("content.sm3", hex(second));
+    if (BigInt(size) !== BigInt(parsedBody.size) || !equal(first, parsedBody.sha256) || !equal(second, parsedBody.sm3)) {
+      refuse("ContentMismatch", "the file is not the one that was recorded");
+    }
+  }
+
+  checkInclusion(note) {
+    const { leaf, inclusion, link, header, parsedBody } = this.core;
+    note("leaf.id", hex(evidenceId(leaf)));
+    note("leaf.index", `${inclusion.index} < ${link.size}`);
+    note("link.rootSha256", hex(link.rootSha256));
+    verifyInclusion(sha256, inclusion.index, link.size, leafHash(sha256, leaf), inclusion.pathSha256, link.rootSha256);
+    note("link.rootSm3", hex(link.rootSm3));
+    verifyInclusion(sm3, inclusion.index, link.size, leafHash(sm3, leaf), inclusion.pathSm3, link.rootSm3);
+    if (header.kind === CONTINUATION && inclusion.index !== 0n) refuse("ContinuationMisplaced", "not the first entry");
+    if (this.caseId) {
+      note("leaf.case", hex(header.caseCommitment));
+      if (!equal(caseCommitment(this.caseId), header.caseCommitment)) refuse("CaseMismatch");
+      const held = parsedBody && header.kind !== CONTINUATION ? parsedBody : null;
+      if (held && !equal(caseReference(held.salt, this.caseId), held.caseReference)) refuse("CaseMismatch");
+    }
+  }
+
+  checkFinality(note) {
+    const { log, proof } = this.core;
+    const chain = this.trust.chains.find(({ id }) => id === log.chainId) ?? refuse("ChainNotTrusted");
+    this.chain = chain;
+    note("chain.id", chain.id);
+    note("chain.network", chain.network);
+    if (chain.kind !== proof.kind) refuse("ProofKindMismatch", `${proof.kind}, not ${chain.kind}`);
+    if (proof.kind === "none") throw new Other("REDUCED", "ChainProofNone", "a development chain proves nothing");
+    const block = openProof(proof, chain);
+    this.block = block;
+    Object.assign(this.facts, { blockHeight: block.height, blockTime: block.time });
+    note("block.height", block.height);
+    note("block.hash", hex(block.hash));
+    note("block.stateRoot", hex(block.state.root));
+    const names = [...new Set(block.epoch.validators.map(({ controller }) => controller))];
+    note("epoch.number", `${block.epoch.number}: ${names.join(", ")}`);
+    if (block.epoch.to !== null) throw reduced("ClosedEpoch");
+  }
+
+  checkAppendOnly(note) {
+    const { log, link, inclusion } = this.core;
+    note("EvidenceLog.address", hex(log.evidenceLog));
+    if (!equal(log.evidenceLog, this.chain.evidenceLog.address)) refuse("ContractNotTrusted", "EvidenceLog");
+    note("log.origin", log.origin);
+    const named = this.trust.logs.find(({ origin, chainId }) => origin === log.origin && chainId === log.chainId);
+    this.log = named ?? refuse("LogNotTrusted", log.origin);
+    if (named.closedSize !== null && inclusion.index >= named.closedSize) refuse("LeafBeyondClosedLog");
+    if (!this.block) throw reduced("ChainProofNone");
+    const { state } = this.block;
+    const codeHash = state.logCode(log.evidenceLog);
+    note("EvidenceLog.codeHash", hex(codeHash));
+    if (!equal(codeHash, this.chain.evidenceLog.codeHash)) refuse("CodeHashMismatch", "EvidenceLog");
+    const stored = state.link(log.evidenceLog, linkPosition(logIdOf(log.origin), link.number));
+    note("link.value", hex(stored));
+    note("link.number", link.number);
+    if (!equal(stored, linkValue(log, link))) refuse("BatchLinkMismatch");
+    if (this.trust.policy.witnesses) throw reduced("WitnessesMissing");
+  }
+
+  checkTime(note) {
+    const { link } = this.core;
+    note("time.link", link.time);
+    if (!this.block) {
+      if (this.at < link.time) throw new Other("INDETERMINATE", "EvaluationBeforeAnchor");
+      throw reduced("ChainProofNone");
+    }
+    note("time.block", this.block.time);
+    if (link.time > this.block.time) refuse("LinkTimeAfterBlock");
+    if (this.at < this.block.time) throw new Other("INDETERMINATE", "EvaluationBeforeAnchor");
+    if (this.trust.policy.tokens) throw reduced("TimeTokensMissing");
+  }
+
+  checkSigner(note) {
+    const { leaf, header, submission, log, link } = this.core;
+    const root = rootOf(
+      sha256, submission.position, submission.count, leafHash(sha256, unsequenced(leaf)), submission.path,
+    );
+    note("submission.root", hex(root));
+    note("ConsortiumRegistry.address", hex(log.registry));
+    if (!equal(log.registry, this.chain.registry.address)) refuse("ContractNotTrusted", "ConsortiumRegistry");
+    if (header.kind === CONTINUATION && header.submitter !== this.log.operator) {
+      refuse("ContinuationMisplaced", "not of the log's operator");
+    }
+    if (!this.block) throw reduced("ChainProofNone");
+    const { state } = this.block;
+    const codeHash = state.registryCode(log.registry);
+    note("ConsortiumRegistry.codeHash", hex(codeHash));
+    if (!equal(codeHash, this.chain.registry.codeHash)) refuse("CodeHashMismatch", "ConsortiumRegistry");
+    const digest = submitDigest({
+      chainId: log.chainId, contract: log.evidenceLog, logId: logIdOf(log.origin), organisation: header.submitter, root,
+      count: submission.count, validUntil: submission.validUntil,
+    });
+    const signer = recover(digest, submission.signature, 27, "SubmissionSignatureInvalid");
+    note("signer.key", `0x${hex(signer)}`);
+    const slot = parseKeySlot(state.key(log.registry, keyPosition(signer)));
+    if (!slot) refuse("MalformedInput", "key slot with bits that must be zero");
+    note("signer.organisation", slot.organisation);
+    note("signer.asOf", this.block.height);
+    if (slot.organisation !== header.submitter) refuse("KeyOfAnotherOrganisation");
+    if (slot.purpose !== PURPOSE_ACT) refuse("KeyPurposeMismatch");
+    if (slot.state !== STATE_ACTIVE) refuse("KeyNotActive");
+    if (link.time < slot.notBefore || link.time > slot.notAfter) refuse("KeyNotValidAtAnchor");
+    if (slot.revokedAt && link.time >= slot.revokedAt) refuse("KeyRevoked");
+  }
+
+  checkNeutrality(note) {
+    if (!this.block) throw reduced("ChainProofNone");
+    const groups = new Map();
+    let total = 0n;
+    for (const { group, power } of this.block.epoch.validators) {
+      groups.set(group, (groups.get(group) ?? 0n) + power);
+      total += power;
+    }
+    const largest = [...groups.values()].reduce((a, b) => (a > b ? a : b));
+    note("neutrality.largest", `${largest}/${total}`);
+    if (largest * 3n >= total) throw reduced("NeutralityNotMet");
+  }
+
+  report() {
+    const verdicts = NAMES.map((name) => this.verdicts.get(name));
+    const has = (status) => verdicts.some((verdict) => verdict.status === status);
+    const missing = verdicts.filter(({ status }) => status === "REDUCED").map(({ code }) => code);
+    const result = has("FAIL") ? "INVALID"
+      : has("INDETERMINATE") ? "INDETERMINATE"
+      : missing.length ? "VALID_REDUCED_TRUST" : "VALID";
+    return {
+      result, exitCode: EXIT_CODES[result], evaluatedAt: this.at, changed: whatChanged(verdicts), missing, facts: this.facts, verdicts,
+      uncheckedAttestations: (this.receipt?.attestations ?? []).map(({ kind }) => kind),
+    };
+  }
+}
+
+/** What of the three inputs is not what it should be: "file", "receipt", "trust-file" or null. */
+function whatChanged(verdicts) {
+  const failed = verdicts.filter(({ status }) => status === "FAIL");
+  if (!failed.length) return null;
+  if (failed.some(({ name }) => name === "trust-file")) return "trust-file";
+  return failed.every(({ code }) => code === "ContentMismatch") ? "file" : "receipt";
+}
+
+/**
+ * Verify a receipt. `content` is `{size, sha256, sm3}` of the file or null, `at` the evaluation time in seconds,
+ * `caseId` 32 bytes or null. Never throws on bad input: everything wrong with it is a verdict.
+ */
+export function verifyReceipt(receipt, trust, { content = null, at, caseId = null }) {
+  return new Verification({ content, at, caseId }).run(receipt, trust);
+}

@@ -1,0 +1,70 @@
+"""Two verifiers, one written in Python and one in JavaScript from the specification alone, agree on every verdict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import pytest
+
+from protocol.hashing import sha256, sm3
+from tests.support.mutations import Case, cases
+from tests.support.second import Second, needs_node, second
+from verifier.content import ContentDigests
+from verifier.verify import verify_receipt
+
+Verdicts = list[tuple[str, str, str]]
+
+
+def first(case: Case) -> tuple[str, Verdicts]:
+    """What the Python verifier says."""
+    content = case.content and ContentDigests(len(case.content), sha256(case.content), sm3(case.content))
+    if case.content == b"":
+        content = ContentDigests(0, sha256(b""), sm3(b""))
+    report = verify_receipt(case.receipt, case.trust, content=content or None, at=case.at, case_id=case.case)
+    return report.result.name, [(v.name, v.status.name, v.code) for v in report.verdicts]
+
+
+def other(process: Second, case: Case) -> tuple[str, Verdicts]:
+    """What the second verifier says."""
+    answer = process.ask(
+        {
+            "receipt": case.receipt.hex(),
+            "trust": case.trust.hex(),
+            "at": case.at,
+            "content": None if case.content is None else case.content.hex(),
+            "case": case.case.hex() if case.case else None,
+        }
+    )
+    if "result" not in answer:
+        raise AssertionError(f"{case.about}: {answer}")
+    return answer["result"], [(name, status, code) for name, status, code in answer["verdicts"]]
+
+
+def compare(seed: int, count: int) -> Counter[str]:
+    """Codes seen; fails with every disagreement."""
+    seen: Counter[str] = Counter()
+    wrong: list[str] = []
+    with second("receipt", "--verdicts") as process:
+        for case in cases(seed, count):
+            ours, theirs = first(case), other(process, case)
+            seen.update(f"{status} {code}" for _, status, code in ours[1])
+            if ours != theirs:
+                pairs = [f"{a} / {b}" for a, b in zip(ours[1], theirs[1], strict=True) if a != b]
+                name = hashlib.sha256(case.receipt + case.trust).hexdigest()[:8]
+                wrong.append(f"{case.about} [{name}] {ours[0]} / {theirs[0]}: {'; '.join(pairs)}")
+    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])
+    return seen
+
+
+@needs_node
+def test_the_two_agree_on_a_thousand_mutations() -> None:
+    seen = compare(1, 1000)
+    assert len(seen) > 45, sorted(seen)
+    assert seen["FAIL MalformedReceipt"] < 600, seen
+
+
+@needs_node
+@pytest.mark.slow
+def test_the_two_agree_on_ten_thousand_mutations() -> None:
+    compare(2, 10_000)
