@@ -20,7 +20,7 @@ from verifier.timetoken_errors import (
     TokenBeforeBlock,
     TokenCertificateUnused,
     TokenDigestMismatch,
-    TokenExpired,
+    TimeTokenExpired,
     TokenImprintMismatch,
     TokenInFuture,
     TokenLibraryRefused,
@@ -81,10 +81,10 @@ class TimeToken:
         """The certificate still holds at `time`: the evaluation time, or a renewal's genTime.
 
         Raises:
-            TokenExpired
+            TimeTokenExpired
         """
         if self.expired_at(time):
-            raise TokenExpired(f"ended at {self.signer_not_after}")
+            raise TimeTokenExpired(f"ended at {self.signer_not_after}")
 
 
 def check_token(

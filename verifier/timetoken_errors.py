@@ -184,7 +184,7 @@ class TokenRevoked(TimeTokenRefused):
     title = "a certificate of the path was revoked"
 
 
-class TokenExpired(NotCounted):
+class TimeTokenExpired(NotCounted):
     """The signer's certificate has ended and no renewal was made in time."""
 
     title = "the signer's certificate has ended"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
+from protocol.errors import CaseledgerError
 from verifier.timetoken_der import (
     BIT_STRING,
     INTEGER,
@@ -51,8 +52,6 @@ def check_revocation(data: Sequence[bytes], path: Sequence[Certificate], time: i
     """
     if len(data) > MAX_LISTS:
         raise TokenLimit(f"{len(data)} pieces of revocation data, at most {MAX_LISTS}", field="revocation")
-    from cryptography.exceptions import UnsupportedAlgorithm
-
     for one in data:
         if len(one) > MAX_REVOCATION:
             raise TokenLimit(f"revocation data of {len(one)} bytes", field="revocation")
@@ -63,7 +62,11 @@ def check_revocation(data: Sequence[bytes], path: Sequence[Certificate], time: i
                     _check_ocsp(one, path, time)
                 else:
                     _check_crl(one, path, time)
-        except (DerMalformed, CertificateMalformed, ValueError, TypeError, UnsupportedAlgorithm):
+        except (DerMalformed, CertificateMalformed):
+            raise RevocationMalformed(field="revocation") from None
+        except CaseledgerError:
+            raise
+        except Exception:  # the library has a dozen unrelated classes for data that it cannot read
             raise RevocationMalformed(field="revocation") from None
 
 
