@@ -97,6 +97,28 @@ async def last_anchored(conn: AnyConnection | Pool, log_no: int) -> Batch | None
     return None if row is None else _batch(row)
 
 
+async def anchored_until(conn: AnyConnection | Pool, log_no: int, time: int) -> Batch | None:
+    """The newest batch that was anchored at or before `time` (seconds UTC)."""
+    row = await conn.fetchrow(
+        """SELECT b.* FROM evidence.batch b JOIN evidence.anchor a USING (log_no, number)
+           WHERE log_no = $1 AND a.anchored_at <= $2 ORDER BY number DESC LIMIT 1""",
+        log_no,
+        time,
+    )
+    return None if row is None else _batch(row)
+
+
+async def anchored_at_size(conn: AnyConnection | Pool, log_no: int, size: int) -> Batch | None:
+    """The anchored batch that ends at `size`."""
+    row = await conn.fetchrow(
+        """SELECT b.* FROM evidence.batch b JOIN evidence.anchor a USING (log_no, number)
+           WHERE log_no = $1 AND b.new_size = $2""",
+        log_no,
+        size,
+    )
+    return None if row is None else _batch(row)
+
+
 async def insert_batch(conn: AnyConnection, log_no: int, batch: Batch) -> None:
     """Freeze it."""
     await conn.execute(

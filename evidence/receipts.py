@@ -1,4 +1,6 @@
-"""Receipts, put together from what is stored: the same entry gives the same bytes each time.
+"""Receipts, put together from what is stored: the same entry gives the same core each time.
+
+Behind the core stand the attestations that are there by now.
 
 What all receipts of a batch share is stored once. The chain proof goes in as it was stored, without being
 parsed: reading it is the verifier's business, and it was verified before it was stored.
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from evidence.attestations import AttestationMaker
 from evidence.errors import EvidenceNotFound, ReceiptNotReady, RecordDamaged, SignerKeyMissing
 from evidence.logs import LogContext
 from evidence.tiles import TileReader
@@ -22,7 +25,7 @@ from protocol.entry import unsequenced
 from protocol.hashing import SHA256, sha256, sm3
 from storage.db import AnyConnection
 from verifier.merkle import Tree
-from verifier.receipt import MAGIC, VERSION
+from verifier.receipt import MAGIC, VERSION, Attestation
 
 _PROOF_KEY = b"\x07"
 _MAP7, _MAP8 = b"\xa7", b"\xa8"
@@ -60,6 +63,7 @@ class ReceiptMaker:
         self._log = log
         self._vault = vault
         self._tiles = TileReader(log.log_no)
+        self._attestations = AttestationMaker(log, self._tiles)
         self._name: list[Encodable] = [log.origin, log.chain_id, log.contract, log.registry]
 
     async def make(self, conn: AnyConnection, indexes: Sequence[int]) -> list[ReceiptFile]:
@@ -77,13 +81,15 @@ class ReceiptMaker:
             if row["proof"] is None:
                 raise ReceiptNotReady(f"leaf {row['leaf_index']}", hint="wait for the anchor and its proof")
         submissions = await self._submissions(conn, rows)
-        paths = await self._tiles.inclusions(conn, [(row["leaf_index"], row["new_size"]) for row in rows])
+        places = [(row["leaf_index"], row["new_size"]) for row in rows]
+        paths = await self._tiles.inclusions(conn, places)
+        attested = await self._attestations.of(conn, places)
         return [
             ReceiptFile(
                 row["leaf_index"],
-                _file(self._core(row, submissions[row["first_index"]], *path)),
+                _file(self._core(row, submissions[row["first_index"]], *path), more),
             )
-            for row, path in zip(rows, paths, strict=True)
+            for row, path, more in zip(rows, paths, attested, strict=True)
         ]
 
     async def _submissions(self, conn: AnyConnection, rows: Sequence[asyncpg.Record]) -> dict[int, Tree]:
@@ -157,6 +163,5 @@ def proof_bytes(shared: bytes, key: bytes) -> bytes:
     return shared[: -len(_NULL)] + key
 
 
-def _file(core: bytes) -> bytes:
-    """A receipt file without attestations."""
-    return cbor.encode([MAGIC, VERSION, core, []])
+def _file(core: bytes, attestations: Sequence[Attestation]) -> bytes:
+    return cbor.encode([MAGIC, VERSION, core, [[one.kind, one.payload] for one in attestations]])

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -36,6 +36,12 @@ RETRY = 1.0
 LIVELY = 5.0
 """Seconds between rounds: while things move, on an idle ledger, of an idle outbox, after a failure; and how
 long things count as moving after the last step."""
+BESIDE = 1.0
+BESIDE_LIMIT = 60.0
+"""Seconds between rounds of what goes on beside sealing; failures double the wait up to the limit."""
+
+Step = Callable[[], Awaitable[bool]]
+"""One round; whether it did anything."""
 
 
 @dataclass
@@ -61,10 +67,14 @@ class LogWorker:
         capturer: Capturer,
         outbox: OutboxWorker | None = None,
         *,
+        beside: Mapping[str, Step] | None = None,
         clock: Clock = system_clock,
         faults: FaultPoints | None = None,
     ) -> None:
-        """`outbox`: also send with this worker; None when another process sends."""
+        """`outbox`: also send with this worker; None when another process sends.
+
+        `beside`: rounds that nothing waits for (witnesses, time authorities), by the name of their troubles.
+        """
         self.metrics = WorkerMetrics()
         self._pool = pool
         self._log = context
@@ -72,6 +82,7 @@ class LogWorker:
         self._follower = follower
         self._capturer = capturer
         self._outbox = outbox
+        self._beside = dict(beside or {})
         self._clock = clock
         self._faults = faults or FaultPoints()
         self._send = asyncio.Event()
@@ -117,6 +128,8 @@ class LogWorker:
         ]
         if self._outbox is not None:
             tasks.append(asyncio.create_task(self._sending(stop, self._outbox), name="send"))
+        for name, step in self._beside.items():
+            tasks.append(asyncio.create_task(self._aside(stop, name, step), name=name))
         watchers = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
         try:
             await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
@@ -131,6 +144,14 @@ class LogWorker:
     async def _forever(self, stop: asyncio.Event, step: Callable[[], Awaitable[float]]) -> None:
         while not stop.is_set():
             await _pause(stop, await step())
+
+    async def _aside(self, stop: asyncio.Event, name: str, step: Step) -> None:
+        """Rounds of one step that may fail for long without holding up anything."""
+        wait = BESIDE
+        while not stop.is_set():
+            done = await self._guarded(name, step)
+            wait = min(2 * wait, BESIDE_LIMIT) if done is None else BESIDE
+            await _pause(stop, wait)
 
     async def anchor_once(self) -> float:
         """Follow, then seal; seconds until the next round."""
@@ -166,7 +187,7 @@ class LogWorker:
             self._lively_until = now + LIVELY
         return POLL if now < self._lively_until else CALM
 
-    async def _guarded(self, step: str, run: Callable[[], Awaitable[bool]]) -> bool | None:
+    async def _guarded(self, step: str, run: Step) -> bool | None:
         """Run a step; None when it failed, which is then shown until it succeeds."""
         try:
             result = await run()

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -43,13 +43,26 @@ class _TableSource(PydanticBaseSettingsSource):
         path = home / FILE_NAME
         document = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         table = document.get(TABLE, {})
-        self._table: dict[str, Any] = table if isinstance(table, dict) else {}
+        self._table: dict[str, Any] = dict(table) if isinstance(table, dict) else {}
+        if "witness" in document:
+            self._table["witnesses"] = document["witness"]
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return self._table.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         return dict(self._table)
+
+
+class WitnessSettings(BaseModel):
+    """One `[[witness]]`: who cosigns this log. Keys are Ed25519 public keys in hex, one for each tree."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=256)
+    url: str = Field(pattern=r"^https?://")
+    sha256_key: str = Field(pattern="^[0-9a-f]{64}$")
+    sm3_key: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Settings(BaseSettings):
@@ -95,6 +108,8 @@ class Settings(BaseSettings):
     """How long after acceptance a leaf may take to be in the log."""
     stale_head_seconds: float = Field(default=30.0, gt=0)
     log_level: str = "info"
+    witnesses: tuple[WitnessSettings, ...] = Field(default=(), max_length=32)
+    """The tables `[[witness]]` of the settings file."""
 
     @classmethod
     def settings_customise_sources(
