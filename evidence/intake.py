@@ -3,7 +3,9 @@
 One process writes a log. It holds an advisory lock, and every commit checks an epoch, so a writer that only
 believes it still holds the lock commits nothing. The leaf index is given here, not when sealing.
 
-* While one group is being written the next one is staged; a group is whatever waits when the writer is free.
+* Two groups may be under way, each on its connection: while one is committed the next is already with the
+  database, waiting for the row that counts the log, and a third is staged. If the first does not commit, the
+  second finds another count and fails with it.
 * The promise is signed before the commit and stored in it, so a repeated request gets the identical answer.
 * Duplicates are found by unique indexes. Only after one was hit does the writer look before it writes, for a
   while: honest traffic pays nothing for the check, and a sender of duplicates cannot make every group fail.
@@ -30,6 +32,7 @@ from evidence.errors import (
     Busy,
     ContinuationRefused,
     DuplicateEntry,
+    HeadAhead,
     LogClosed,
     LogHalted,
     LogNotStarted,
@@ -44,6 +47,7 @@ from evidence.grouping import (
     stage,
     submission_arguments,
 )
+from evidence.headguard import HeadGuard
 from evidence.logs import LogContext, LogStatus, log_status
 from evidence.ports import Clock, FaultPoints, PromiseSigner, RegistryPort, system_clock
 from evidence.recoverer import OnTheSpot, Recoverer
@@ -57,6 +61,7 @@ from storage.errors import DatabaseUnavailable
 _LOCK_SPACE = 0x636C  # "cl": first key of the two-key advisory locks of logs
 _NOT_WRITER = "CL001"
 _NOT_OPEN = "CL002"
+_TOO_EARLY = "CL003"
 _ACCEPT = """SELECT evidence.accept_group($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,
     $20,$21,$22,$23,$24,$25,$26,$27,$28,$29)"""
 
@@ -110,8 +115,10 @@ class Acceptor:
         limits: Limits = DEFAULT_LIMITS,
         faults: FaultPoints | None = None,
         recoverer: Recoverer | None = None,
+        guard: HeadGuard | None = None,
     ) -> None:
-        """`recoverer`: a running `HelperProcess` where single signed leaves come by the thousand."""
+        """`recoverer`: a running `HelperProcess` where single signed leaves come by the thousand. `guard`:
+        asked each time this process becomes the writer."""
         self.log = log
         self.metrics = IntakeMetrics()
         self._pool = pool
@@ -122,6 +129,8 @@ class Acceptor:
         self._limits = limits
         self._faults = faults or FaultPoints()
         self._recoverer = recoverer or OnTheSpot()
+        self._guard = guard
+        self._promised = 0
         self._queue: deque[Staged] = deque()
         self._pending: dict[tuple[int, bytes], Staged] = {}
         self._wake = asyncio.Event()
@@ -220,6 +229,8 @@ class Acceptor:
             return LogClosed(hint="submit to the successor log")
         if code == NotTheWriter.__name__:
             return NotTheWriter()
+        if code == HeadAhead.__name__:
+            return HeadAhead(hint="stolen anchor key or restored database: docs/operator.md")
         return DatabaseUnavailable(code or "starting", hint="repeat the request")
 
     # -- the writer -----------------------------------------------------------------------------------
@@ -246,7 +257,7 @@ class Acceptor:
 
     @contextlib.asynccontextmanager
     async def _writer(self) -> AsyncIterator[_Writer]:
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, self._pool.acquire() as second:
             status = await log_status(conn, self.log.log_no)
             if status is LogStatus.HALTED:
                 raise LogHalted()
@@ -263,9 +274,17 @@ class Acceptor:
                     self.log.log_no,
                 )
                 sequences = {one["organisation"]: one["last_sequence"] for one in rows}
+                if row["accepted_size"] < self._promised:
+                    raise HeadAhead(f"promised {self._promised}, in the database {row['accepted_size']}")
+                if self._guard is not None:
+                    await self._guard.check(conn, self.log)
                 self.metrics.trouble = None
                 self._ready.set()
-                yield _Writer(conn, row["epoch"], row["accepted_size"], sequences)
+                writer = _Writer((conn, second), row["epoch"], row["accepted_size"], sequences)
+                try:
+                    yield writer
+                finally:
+                    self._promised = max(self._promised, writer.size)
             finally:
                 self._ready.clear()
                 if not conn.is_closed():
@@ -276,35 +295,38 @@ class Acceptor:
 
     async def _serve(self, writer: _Writer) -> None:
         """Write group after group. Returns when closing and nothing waits; raises on trouble."""
-        while True:
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            items = self._dequeue()
-            try:
-                repeated = any(admission.is_continuation(item.checked) for item in items)
-                if repeated or time.monotonic() < self._careful_until:
-                    items = await self._sift(writer, items)
-                items = self._in_order(writer.size, items)
-                if items:
-                    await self._write(writer, items)
-            except asyncpg.UniqueViolationError as error:
-                if error.constraint_name not in _DUPLICATE or time.monotonic() < self._careful_until:
-                    self._fail(items, RecordDamaged("a place in the log is taken twice", hint="run fsck"))
-                    raise
-                # Nothing of the group was stored. Look before writing for a while, these items first.
-                self._careful_until = time.monotonic() + self._limits.careful_seconds
-                self._queue.extendleft(reversed(items))
-            except BaseException as error:
-                self.metrics.failed_groups += 1
-                known = error if isinstance(error, CaseledgerError) else unavailable(error)
-                self._ready.clear()
-                self.metrics.trouble = known.code
-                self._fail(items, known)
-                raise
+        try:
+            while self._queue or writer.flights or not self._closing:
+                if writer.flights and writer.flights[0].task.done():
+                    await self._land(writer)
+                elif self._may_begin(writer):
+                    await self._begin(writer)
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except BaseException as error:
+            known = error if isinstance(error, CaseledgerError) else unavailable(error)
+            self.metrics.failed_groups += 1
+            self.metrics.trouble = known.code
+            self._ready.clear()
+            tasks = [flight.task for flight in writer.flights]
+            self._fail(writer.abandon(), known)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    def _may_begin(self, writer: _Writer) -> bool:
+        """Whether the next group goes now: at once when nothing is under way, else if it is worth a commit.
+
+        While duplicates are looked for, what is under way has to be seen first.
+        """
+        if not self._queue or not writer.flights:
+            return bool(self._queue)
+        if len(writer.flights) == len(writer.connections) or time.monotonic() < self._careful_until:
+            return False
+        under_way = sum(len(flight.group.leaves) for flight in writer.flights)
+        return 2 * (self.metrics.queued_leaves - under_way) >= under_way
 
     def _dequeue(self) -> list[Staged]:
         """What waits, up to the limits of one commit, and at most half of what is going round.
@@ -321,32 +343,75 @@ class Acceptor:
         self._last = leaves
         return items
 
-    async def _write(self, writer: _Writer, items: Sequence[Staged]) -> None:
-        now = self._clock()
-        group = Group(
-            items,
-            log_id=self.log.log_id,
-            first_index=writer.size,
-            sequences=writer.sequences,
-            signer=self._signer,
-            accepted_at=now,
-            deadline=now + self._limits.deadline,
-        )
-        self._faults.hit("accept.prepared")
+    async def _begin(self, writer: _Writer) -> None:
+        """Send the next group to the database; `_land` sees what becomes of it."""
+        items: Sequence[Staged] = self._dequeue()
+        try:
+            repeated = any(admission.is_continuation(item.checked) for item in items)
+            if not writer.flights and (repeated or time.monotonic() < self._careful_until):
+                items = await self._sift(writer, items)
+            items = self._in_order(writer.size, items)
+            if not items:
+                return
+            now = self._clock()
+            group = Group(
+                items,
+                log_id=self.log.log_id,
+                first_index=writer.size,
+                sequences=writer.sequences,
+                signer=self._signer,
+                accepted_at=now,
+                deadline=now + self._limits.deadline,
+            )
+            self._faults.hit("accept.prepared")
+        except BaseException as error:
+            self._fail(items, error if isinstance(error, CaseledgerError) else unavailable(error))
+            raise
+        conn = writer.free()
+        ahead = [flight.task for flight in writer.flights]
+        task = asyncio.create_task(self._write(conn, writer.epoch, group, ahead))
+        task.add_done_callback(lambda _: self._wake.set())
+        writer.begin(group, task, conn)
+
+    async def _write(
+        self, conn: AnyConnection, epoch: int, group: Group, ahead: Sequence[asyncio.Task[float]]
+    ) -> float:
+        """One durable commit; the seconds that it took."""
+        arguments = _arguments(self.log.log_no, epoch, group)
         started = time.perf_counter()
         try:
-            await writer.conn.execute(_ACCEPT, *_arguments(self.log.log_no, writer.epoch, group))
+            try:
+                await conn.execute(_ACCEPT, *arguments)
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != _TOO_EARLY or not ahead:
+                    raise
+                # It came to the row before the group ahead of it, which decides what becomes of both.
+                await asyncio.wait(ahead)
+                await conn.execute(_ACCEPT, *arguments)
         except asyncpg.PostgresError as error:
-            if error.sqlstate == _NOT_WRITER:
+            if error.sqlstate in (_NOT_WRITER, _TOO_EARLY):
                 raise NotTheWriter("another process has taken the log over") from None
             if error.sqlstate == _NOT_OPEN:
                 raise LogHalted() from None
             raise
+        return time.perf_counter() - started
+
+    async def _land(self, writer: _Writer) -> None:
+        """Answer the oldest group under way; raises what it failed with."""
+        flight = writer.flights[0]
+        try:
+            seconds = flight.task.result()
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name not in _DUPLICATE or time.monotonic() < self._careful_until:
+                raise RecordDamaged("a place in the log is taken twice", hint="run fsck") from error
+            # Nothing of the group was stored, nor of the next. Look before writing for a while, these first.
+            self._careful_until = time.monotonic() + self._limits.careful_seconds
+            await asyncio.gather(*(later.task for later in writer.flights), return_exceptions=True)
+            self._queue.extendleft(reversed(writer.abandon()))
+            return
         self._faults.hit("accept.committed")
-        writer.size = group.new_size
-        writer.sequences.update(group.last_sequences)
-        seconds = time.perf_counter() - started
-        metrics = self.metrics
+        writer.flights.popleft()
+        group, metrics = flight.group, self.metrics
         metrics.groups += 1
         metrics.accepted_leaves += len(group.leaves)
         metrics.accepted_submissions += len(group.items)
@@ -373,7 +438,7 @@ class Acceptor:
 
     async def _sift(self, writer: _Writer, items: Sequence[Staged]) -> list[Staged]:
         """Answer what was accepted before, refuse duplicates, put back what clashes within the group."""
-        answers = await stored_answers(writer.conn, self.log.log_no, [item.key for item in items])
+        answers = await stored_answers(writer.connections[0], self.log.log_no, [item.key for item in items])
         fresh: list[Staged] = []
         for item in items:
             stored = answers.get(item.key)
@@ -383,7 +448,7 @@ class Acceptor:
                 self.metrics.replayed += 1
                 self._answer(item, stored)
         held = await known_leaves(
-            writer.conn,
+            writer.connections[0],
             self.log.log_no,
             [key for item in fresh for key in item.dedupe],
         )
@@ -444,14 +509,47 @@ class Acceptor:
         self._fail(items, error)
 
 
+@dataclass(frozen=True)
+class _Flight:
+    """A group on its way to the disk. `before`: what the submitters' last sequences were, 0 for none."""
+
+    group: Group
+    task: asyncio.Task[float]
+    connection: AnyConnection
+    before: dict[int, int]
+
+
 @dataclass
 class _Writer:
-    """What the writer knows to be committed."""
+    """The log as it will be when everything under way is committed, oldest first in `flights`."""
 
-    conn: AnyConnection
+    connections: tuple[AnyConnection, ...]
     epoch: int
     size: int
     sequences: dict[int, int]
+    flights: deque[_Flight] = field(default_factory=deque)
+
+    def free(self) -> AnyConnection:
+        """A connection that writes nothing now."""
+        used = [flight.connection for flight in self.flights]
+        return next(one for one in self.connections if one not in used)
+
+    def begin(self, group: Group, task: asyncio.Task[float], connection: AnyConnection) -> None:
+        """Count the group as written."""
+        before = {organisation: self.sequences.get(organisation, 0) for organisation in group.last_sequences}
+        self.flights.append(_Flight(group, task, connection, before))
+        self.size = group.new_size
+        self.sequences.update(group.last_sequences)
+
+    def abandon(self) -> list[Staged]:
+        """Take back everything under way; the submissions in their order."""
+        items: list[Staged] = []
+        while self.flights:
+            flight = self.flights.pop()
+            items[:0] = flight.group.items
+            self.size = flight.group.first_index
+            self.sequences.update(flight.before)
+        return items
 
 
 _DUPLICATE = frozenset({"entry_dedupe", "submission_log_no_root_organisation_key"})

@@ -24,8 +24,8 @@ ADDRESS_LEN = 20
 ITEM_LEN = DIGEST_LEN + SIGNATURE_LEN
 FEW = 4
 """Up to this many at once are not worth a message."""
-BACKLOG = 192
-"""Recoveries that may wait at the helper: a few milliseconds of its work."""
+BACKLOG = 512
+"""Recoveries that may wait at the helper: some thirty milliseconds of its work. The loop has enough to do."""
 _NOBODY = bytes(ADDRESS_LEN)
 
 _Item = tuple[bytes, bytes, asyncio.Future[bytes]]

@@ -222,7 +222,7 @@ CREATE TABLE evidence.trouble (
 -- One durable group in one statement, because every round trip costs a group more than hundreds of its rows:
 -- moves the log's size from old_size to new_size and records the entries, the promise, the submissions and the
 -- submitters' sequences. All arrays of one kind have the same length. SQLSTATE CL001: another writer has taken
--- over. CL002: the log is not open.
+-- over. CL002: the log is not open. CL003: the group before this one is not committed.
 CREATE FUNCTION evidence.accept_group(
     log int, writer_epoch bigint, old_size bigint, new_size bigint,
     accepted_at bigint, deadline bigint, promise bytea, promise_signature bytea, roots bytea,
@@ -235,15 +235,22 @@ CREATE FUNCTION evidence.accept_group(
     entry_tag_key bigint[], entry_body bytea[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    -- Waits for the group before, if that is still being committed; the next statement sees its size.
+    PERFORM FROM evidence.log_writer w WHERE w.log_no = log FOR UPDATE;
     UPDATE evidence.log_writer w SET accepted_size = new_size
         WHERE w.log_no = log AND w.epoch = writer_epoch AND w.accepted_size = old_size
           AND EXISTS (SELECT FROM evidence.log_status s WHERE s.log_no = log AND s.status = 'open');
     IF NOT FOUND THEN
         PERFORM FROM evidence.log_status s WHERE s.log_no = log AND s.status = 'open';
-        IF FOUND THEN
-            RAISE EXCEPTION 'not the writer' USING ERRCODE = 'CL001';
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'log not open' USING ERRCODE = 'CL002';
         END IF;
-        RAISE EXCEPTION 'log not open' USING ERRCODE = 'CL002';
+        PERFORM FROM evidence.log_writer w
+            WHERE w.log_no = log AND w.epoch = writer_epoch AND w.accepted_size < old_size;
+        IF FOUND THEN
+            RAISE EXCEPTION 'the group before is not there' USING ERRCODE = 'CL003';
+        END IF;
+        RAISE EXCEPTION 'not the writer' USING ERRCODE = 'CL001';
     END IF;
     INSERT INTO evidence.entry (log_no, leaf_index, leaf, id_key, dedupe, case_key, tag_key, body)
         SELECT log, old_size + e.position - 1, e.leaf, e.id_key, e.dedupe, e.case_key, e.tag_key, e.body

@@ -309,6 +309,67 @@ def test_a_writer_that_lost_its_lock_unknowingly_commits_nothing(database: PgDat
     run(check())
 
 
+async def two_under_way(
+    database: PgDatabase, d: Desk, acceptor: Acceptor, first: Submission, second: Submission
+) -> list[Acceptance | BaseException]:
+    """Two groups that both wait for the row that counts the log, then may go on."""
+    keeper = await asyncpg.connect(database.superuser_dsn)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND wait_event_type = 'Lock'"
+    try:
+        async with keeper.transaction():
+            await keeper.execute("SELECT FROM evidence.log_writer FOR UPDATE")
+            tasks = []
+            for number, submission in enumerate((first, second), start=1):
+                tasks.append(asyncio.create_task(acceptor.accept(submission)))
+                while await keeper.fetchval(waiting) < number:
+                    await asyncio.sleep(0.01)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        await keeper.close()
+
+
+def test_two_groups_under_way_stand_in_their_order(database: PgDatabase) -> None:
+    async def check() -> None:
+        async with desk(database) as d, d.acceptor() as acceptor:
+            await acceptor.writable()
+            answers = await two_under_way(database, d, acceptor, d.submission(3), d.submission(4))
+            places = [(a.first_index, a.first_sequence) for a in answers if isinstance(a, Acceptance)]
+            assert places == [(0, 1), (3, 4)]
+            assert (await acceptor.accept(d.submission(1))).first_index == 7
+
+    run(check())
+
+
+def test_a_group_behind_one_that_fails_is_neither_lost_nor_stored_twice(database: PgDatabase) -> None:
+    async def check() -> None:
+        async with desk(database) as d, d.acceptor() as acceptor:
+            await acceptor.writable()
+            known = d.submission(2)
+            await acceptor.accept(known)
+            again = d.submission((*known.entries[:1], *d.submission(1).entries))
+            answers = await two_under_way(database, d, acceptor, again, d.submission(4))
+            assert isinstance(answers[0], DuplicateEntry)
+            assert isinstance(answers[1], Acceptance)
+            assert (answers[1].first_index, answers[1].first_sequence) == (2, 3)
+            assert await held(d) == 6
+
+    run(check())
+
+
+def test_two_groups_of_a_writer_that_lost_the_log_commit_nothing(database: PgDatabase) -> None:
+    async def check() -> None:
+        async with desk(database) as d, d.acceptor() as acceptor:
+            await acceptor.writable()
+            await d.pool.execute("SELECT * FROM evidence.take_writer($1)", d.log.log_no)
+            answers = await two_under_way(database, d, acceptor, d.submission(3), d.submission(4))
+            assert {type(answer) for answer in answers} == {NotTheWriter}
+            assert await held(d) == 0
+            assert await acceptor.writable(5)
+            assert (await acceptor.accept(d.submission(1))).first_index == 0
+
+    run(check())
+
+
 def test_a_lost_connection_answers_nobody_as_accepted_and_heals_by_itself(database: PgDatabase) -> None:
     async def check() -> None:
         async with desk(database) as d, d.acceptor() as acceptor:
