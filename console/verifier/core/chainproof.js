@@ -1,10 +1,10 @@
 /** Opens a chain proof: who signed its block, and the state that the block holds. */
-import { isZero, text } from "./bytes.js";
+import { equal, isZero, text } from "./bytes.js";
 import { headerField, verifyCommit } from "./comet.js";
 import { refuse } from "./errors.js";
 import { accountCodeHash, accountKey, parseCommitment, proveStore, proveValue, slotKey } from "./ics23.js";
 import { lookupAccount, lookupWord } from "./mpt.js";
-import { parseQbftHeader, verifySeals } from "./qbft.js";
+import { verifySeals } from "./qbft.js";
 
 function existence(bytes, what) {
   const commitment = parseCommitment(bytes);
@@ -23,7 +23,8 @@ function cometState(proof) {
   };
   const word = (item, contract, position) => {
     const root = store(proof.evm, "evm");
-    return proveValue(existence(item.proof, "word"), "iavl", root, slotKey(contract, position), item.value);
+    const value = proveValue(existence(item.proof, "word"), "iavl", root, slotKey(contract, position));
+    return equal(value, item.value) ? value : refuse("ProvenValueMismatch", "the chain holds another word");
   };
   return {
     root: appHash,
@@ -64,7 +65,7 @@ export function openProof(proof, chain) {
     const hash = verifyCommit(header, commit, epoch.validators, chain.network);
     return { epoch, height: header.height, time: Number(header.time.seconds), hash, state: cometState(proof) };
   }
-  const header = parseQbftHeader(proof.header);
+  const { header } = proof;
   const epoch = epochFor(chain, header.number);
   verifySeals(header, epoch.validators.map(({ key }) => key));
   return {

@@ -1,5 +1,5 @@
 /** CometBFT: header hash, validator-set hash, canonical votes, commit. */
-import { concat, equal } from "./bytes.js";
+import { compare, concat, equal } from "./bytes.js";
 import { refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
 import { leafHash, treeRoot } from "./merkle.js";
@@ -9,6 +9,7 @@ import { ed25519Verifies } from "./signatures.js";
 export const ABSENT = 1;
 export const FOR_BLOCK = 2;
 export const FOR_NIL = 3;
+const MAX_SECONDS = 253402300799n; // the last second of 9999
 const MAX_VALIDATORS = 1000;
 const MAX_POWER = (1n << 63n) - 1n;
 
@@ -16,6 +17,16 @@ const merkle = (leaves) => treeRoot(sha256, leaves.map((leaf) => leafHash(sha256
 const timestamp = ({ seconds, nanos }) => concat(putUint(1, seconds), putUint(2, nanos));
 const partSet = ({ total, hash }) => concat(putUint(1, total), putBytes(2, hash));
 const blockId = ({ hash, parts }) => concat(putBytes(1, hash), putMessage(2, partSet(parts)));
+
+/** Whether `{key, power}` stand in the chain's order: power descending, then address ascending. */
+export function isOrdered(validators) {
+  return validators.every((validator, at) => {
+    if (!at) return true;
+    const before = validators[at - 1];
+    if (before.power !== validator.power) return before.power > validator.power;
+    return compare(addressOf(before.key), addressOf(validator.key)) < 0;
+  });
+}
 
 export const addressOf = (publicKey) => sha256(publicKey).subarray(0, 20);
 
@@ -44,10 +55,14 @@ export const HASHES = [
 ];
 export const headerField = (header, name) => header.hashes[HASHES.indexOf(name)];
 
+export function checkTime({ seconds, nanos }, field) {
+  if (nanos >= 1_000_000_000n || seconds > MAX_SECONDS) refuse("CometMalformed", "time out of range", field);
+}
+
 export function checkHeaderForm(h) {
   const bad = (detail) => refuse("CometMalformed", detail, "header");
   if (h.height < 1n) bad("height below 1");
-  if (h.time.nanos >= 1_000_000_000n) bad("nanoseconds");
+  checkTime(h.time, "header");
   for (const hash of [...h.hashes, h.lastBlockId.hash, h.lastBlockId.parts.hash]) {
     if (hash.length !== 0 && hash.length !== 32) bad("a hash is neither empty nor 32 bytes");
   }

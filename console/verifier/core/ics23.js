@@ -119,8 +119,8 @@ function checkExistence(proof, tree, root) {
 /** Value of `key` in the tree with this root; `value` (optional) must be it. */
 export function proveValue(exist, tree, root, key, value) {
   if (!equal(exist.key, key)) refuse("Ics23KeyMismatch", "proof is for another key");
-  if (value && !equal(exist.value, value)) refuse("Ics23ValueMismatch", "proof is for another value");
   checkExistence(exist, tree, root);
+  if (value && !equal(exist.value, value)) refuse("Ics23ValueMismatch", "proof is for another value");
   return exist.value;
 }
 

@@ -1,17 +1,24 @@
 /** Receipts (docs/spec/receipt.md §1 and §2). */
 import { decode } from "./cbor.js";
+import { checkHeaderForm, checkTime } from "./comet.js";
 import { as, refuse } from "./errors.js";
 import { parseBody, parseLeaf } from "./entry.js";
 import { sha256 } from "./hashing.js";
+import { parseQbftHeader } from "./qbft.js";
 import * as shape from "./shape.js";
 
 export const RECEIPT_LIMIT = 65536;
 const CORE_LIMIT = 16384;
 const MAX_ATTESTATIONS = 64;
 const MAX_PATH = 63;
+const MAX_ENTRIES = 4096n;
 const KEPT = ["UnknownVersion", "UnknownProofKind"];
 
 const malformed = (field, detail) => refuse("MalformedInput", detail, field);
+
+function upTo(value, field, most) {
+  return shape.big(value, field) > most ? malformed(field, `above ${most}`) : value;
+}
 
 /** C2SP checkpoint origin: 1 to 128 printable ASCII characters, no space, no plus. */
 export function isOrigin(value) {
@@ -28,8 +35,8 @@ function parseSubmissionProof(value) {
   return {
     validUntil: shape.small(validUntil, "submission.validUntil", 40),
     signature: shape.bytes(signature, "submission.signature", 65),
-    position: shape.big(position, "submission.position", 32),
-    count: shape.big(count, "submission.count", 32, 1n),
+    position: upTo(position, "submission.position", MAX_ENTRIES),
+    count: upTo(shape.big(count, "submission.count", 64, 1n), "submission.count", MAX_ENTRIES),
     path: shape.hashes(path, "submission.path", MAX_PATH),
   };
 }
@@ -65,19 +72,27 @@ function parseBatchLink(value) {
   };
 }
 
+function timestamp(seconds, nanos, field) {
+  const time = { seconds: shape.big(seconds, field), nanos: shape.big(nanos, field) };
+  checkTime(time, field);
+  return time;
+}
+
 function parseHeader(value) {
   const h = shape.list(value, "header", { size: 18 });
   const bytes = (at) => shape.bytes(h[at], "header");
-  return {
+  const header = {
     versionBlock: shape.big(h[0], "header.version"),
     versionApp: shape.big(h[1], "header.version"),
     chainId: shape.text(h[2], "header.chainId"),
     height: shape.big(h[3], "header.height", 63),
-    time: { seconds: shape.big(h[4], "header.time", 40), nanos: shape.big(h[5], "header.time", 32) },
+    time: timestamp(h[4], h[5], "header.time"),
     lastBlockId: { hash: bytes(6), parts: { total: shape.big(h[7], "header.parts", 32), hash: bytes(8) } },
     hashes: [9, 10, 11, 12, 13, 14, 15, 16].map(bytes),
     proposer: bytes(17),
   };
+  checkHeaderForm(header);
+  return header;
 }
 
 function parseVote(value) {
@@ -90,7 +105,7 @@ function parseVote(value) {
   if ((flag !== 2 && flag !== 3) || vote.length !== 4) malformed("commit.votes", "vote of another form");
   return {
     flag,
-    time: { seconds: shape.big(vote[1], "commit.votes", 40), nanos: shape.big(vote[2], "commit.votes", 32) },
+    time: timestamp(vote[1], vote[2], "commit.votes"),
     signature: shape.bytes(vote[3], "commit.votes", 64),
   };
 }
@@ -115,11 +130,11 @@ const nodes = (value, field) =>
 /** Chain proof of receipt.md §2, by its kind. */
 export function parseChainProof(value) {
   const items = shape.list(value, "proof", { least: 1 });
-  const kind = shape.text(items[0], "proof.kind");
+  const kind = shape.label(items[0], "proof.kind", 32);
   const sized = (size) => shape.list(items, `proof.${kind}`, { size });
   if (kind === "none") {
     sized(2);
-    return { kind, number: shape.big(items[1], "proof.block", 63) };
+    return { kind, number: shape.big(items[1], "proof.block") };
   }
   if (kind === "ics23") {
     sized(10);
@@ -140,7 +155,7 @@ export function parseChainProof(value) {
     sized(6);
     return {
       kind,
-      header: shape.bytes(items[1], "proof.header"),
+      header: parseQbftHeader(shape.bytes(items[1], "proof.header")),
       logAccount: nodes(items[2], "proof.logAccount"),
       link: nodes(items[3], "proof.link"),
       registryAccount: nodes(items[4], "proof.registryAccount"),
@@ -177,7 +192,7 @@ function parseCore(bytes) {
 
 function parseAttestation(value) {
   const [kind, payload] = shape.list(value, "attestation", { size: 2 });
-  return { kind: shape.text(kind, "attestation.kind"), payload: shape.bytes(payload, "attestation.payload") };
+  return { kind: shape.label(kind, "attestation.kind", 64), payload: shape.bytes(payload, "attestation.payload") };
 }
 
 /** Receipt with its id; refuses with MalformedReceipt, UnknownVersion or UnknownProofKind. */

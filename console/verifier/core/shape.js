@@ -1,4 +1,5 @@
 /** Readers of decoded CBOR: each returns the value in the wanted type or refuses with MalformedInput. */
+import { text as encoded } from "./bytes.js";
 import { refuse } from "./errors.js";
 
 const bad = (field, detail) => refuse("MalformedInput", detail, field);
@@ -41,6 +42,13 @@ export function small(value, field, bits = 53, least = 0n) {
 
 export function text(value, field) {
   if (typeof value !== "string") bad(field, "not a text");
+  return value;
+}
+
+/** Text of `least` to `most` bytes of UTF-8 without control characters. */
+export function label(value, field, most) {
+  const size = encoded(text(value, field)).length;
+  if (!size || size > most || /\p{Cc}/u.test(value)) bad(field, `not 1 to ${most} bytes without control characters`);
   return value;
 }
 

@@ -1,6 +1,7 @@
 /** Trust files, version 1 (docs/spec/trust.md) and version 2 (docs/spec/attestation.md §4). */
 import { concat, hex, text } from "./bytes.js";
 import { decode } from "./cbor.js";
+import { isOrdered } from "./comet.js";
 import { as, refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
 import { isOrigin } from "./receipt.js";
@@ -11,16 +12,11 @@ import { parseAuthorities, parseWitnessPolicy } from "./trustv2.js";
 const LIMIT = 1 << 20;
 const ROLES = ["court", "regulator", "centre", "notary", "bank"];
 const KINDS = ["ics23", "mpt-qbft", "none"];
-const KEPT = ["UnknownVersion", "UnknownProofKind"];
+const KEPT = ["UnknownVersion"];
 
 const malformed = (field, detail) => refuse("MalformedInput", detail, field);
 
-/** 1 to 256 bytes of UTF-8 without control characters. */
-export function name(value, field) {
-  const size = text(shape.text(value, field)).length;
-  if (!size || size > 256 || /\p{Cc}/u.test(value)) malformed(field, "not a name");
-  return value;
-}
+const name = (value, field) => shape.label(value, field, 256);
 
 export function distinct(items, of, field) {
   const seen = new Set();
@@ -67,6 +63,7 @@ function parseEpoch(kind, version) {
     if (version === 2 && (epoch.to === null) !== (epoch.closedAt === null)) {
       malformed("epochs.closedAt", "null exactly where the epoch is open");
     }
+    if (kind === "ics23" && !isOrdered(epoch.validators)) malformed("epochs.validators", "not in the chain's order");
     distinct(epoch.validators, ({ key }) => hex(key), "validators");
     return epoch;
   };
@@ -80,7 +77,7 @@ function parsePinned(value, field) {
 function parseChain(version) {
   return (value) => {
     const [id, engine, network, kind, epochs, registry, log] = shape.list(value, "chains", { size: 7 });
-    if (!KINDS.includes(shape.text(kind, "chains.kind"))) refuse("UnknownProofKind", kind, "chains.kind");
+    if (!KINDS.includes(shape.text(kind, "chains.kind"))) malformed("chains.kind", "unknown proof kind");
     const chain = {
       id: shape.big(id, "chains.id", 64, 1n),
       engine: name(engine, "chains.engine"),
@@ -129,9 +126,14 @@ function checkLogs(logs, chains) {
 function parsePolicy(value, version) {
   const [witnesses, tokens] = shape.list(value, "policy", { size: 2 });
   return {
-    witnesses: shape.small(witnesses, "policy.witnesses", version === 2 ? 1 : 32),
-    tokens: shape.small(tokens, "policy.tokens", 32),
+    witnesses: upTo(witnesses, "policy.witnesses", version === 2 ? 1 : 16),
+    tokens: upTo(tokens, "policy.tokens", version === 2 ? 8 : 16),
   };
+}
+
+function upTo(value, field, most) {
+  const number = shape.small(value, field);
+  return number > most ? malformed(field, `above ${most}`) : number;
 }
 
 function isQuorum(threshold, keys) {
@@ -142,7 +144,7 @@ function isQuorum(threshold, keys) {
 function parsePayload(bytes) {
   const map = decode(bytes, LIMIT);
   if (!(map instanceof Map)) malformed("payload", "not a map");
-  const version = shape.small(map.get(0n), "payload.version");
+  const version = Number(shape.big(map.get(0n), "payload.version"));
   if (version !== 1 && version !== 2) refuse("UnknownVersion", `version ${version}`, "payload.version");
   const all = shape.fields(map, version === 2 ? 13 : 11, "payload");
   const payload = {

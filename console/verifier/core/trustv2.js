@@ -1,16 +1,11 @@
 /** What version 2 of the trust file adds: witness policy and time authorities (docs/spec/attestation.md §4). */
-import { hex, text } from "./bytes.js";
+import { hex } from "./bytes.js";
 import { refuse } from "./errors.js";
 import * as shape from "./shape.js";
 
 const bad = (field, detail) => refuse("MalformedInput", detail, field);
 
-function name(value, field) {
-  const size = text(shape.text(value, field)).length;
-  if (!size || size > 256 || /\p{Cc}/u.test(value)) bad(field, "not a name");
-  return value;
-}
-
+const name = (value, field) => shape.label(value, field, 256);
 const KEY_SIZES = { 4: 32, 6: 1312 };
 
 function parseWitness(value) {
