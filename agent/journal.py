@@ -15,6 +15,7 @@ Salts and case ids are here in clear: the file is 0600 and never leaves the mach
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
@@ -445,11 +446,20 @@ class Journal:
     def carry_over(self, organisation: int, log_id: bytes, size: int) -> int:
         """Gives back what a log closed at `size` does not hold: leaves promised beyond it, and submissions
         that were signed for it and not answered. Promises and old places stay. Returns how many entries."""
+        which = "(state = 'SIGNED' OR state IN ('ACCEPTED', 'RECEIVED') AND leaf_index >= ?)"
+        return self._give_back(organisation, log_id, which, size)
+
+    def give_back(self, organisation: int, log_id: bytes, entries: Sequence[int]) -> int:
+        """Gives back accepted entries of a closed log that nobody can prove, as `carry_over` does."""
+        which = "state = 'ACCEPTED' AND id IN (SELECT value FROM json_each(?))"
+        return self._give_back(organisation, log_id, which, json.dumps(list(entries)))
+
+    def _give_back(self, organisation: int, log_id: bytes, which: str, value: int | str) -> int:
+        """`which`: a constant condition with one place for `value`."""
         beyond = (
-            "submission IN (SELECT id FROM submissions WHERE log_id = ? AND organisation = ?)"
-            " AND (state = 'SIGNED' OR state IN ('ACCEPTED', 'RECEIVED') AND leaf_index >= ?)"
+            f"submission IN (SELECT id FROM submissions WHERE log_id = ? AND organisation = ?) AND {which}"  # noqa: S608
         )
-        values = (log_id, organisation, size)
+        values = (log_id, organisation, value)
         with self._write():
             self._db.execute(
                 "INSERT INTO released SELECT submission, position, id, sequence, leaf_index FROM entries"  # noqa: S608

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from verifier.verify import verify_receipt
 BULK = 500
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
+UNPROVABLE = frozenset({"NotInClosedLog", "EvidenceNotFound"})
+"""What a gateway says of an entry of a closed log when it has no proof that the log holds it."""
 GOOD_RESULTS = frozenset({Result.VALID.value, Result.VALID_REDUCED_TRUST.value})
 
 
@@ -92,6 +94,36 @@ class ReceiptCollector:
                 return done
             pause = FIRST_PAUSE if len(done.received) > before else min(pause * 1.5, LONGEST_PAUSE)
             self._sleep(min(pause, max(0.0, give_up - self._clock())))
+
+    def settle(self, closed: Mapping[bytes, int], *, folder: Path | None) -> int:
+        """Asks once for the receipts of closed logs (log id to closed size) that are still missing; gives
+        back, for the successor log, every entry that all gateways answered for and none can prove. How many.
+
+        A database that was restored from a backup has lost leaves that its log holds: they will never get a
+        receipt from there.
+        """
+        back = 0
+        for identifier in closed:
+            waiting = [e for e in self._waiting(None) if self._log_of(e) == identifier]
+            for at in range(0, len(waiting), BULK):
+                part = waiting[at : at + BULK]
+                unproved = {entry.id for entry in part}
+                for gateway in self._gateways:
+                    try:
+                        items = gateway.receipts([(entry.evidence_id or b"").hex() for entry in part])
+                    except (GatewayUnreachable, GatewayRefused, GatewayAnswerInvalid):
+                        unproved.clear()
+                        continue
+                    self._keep(part, items, folder, Collection())
+                    for entry, item in zip(part, items, strict=True):
+                        if item.code not in UNPROVABLE:
+                            unproved.discard(entry.id)
+                if self._gateways and unproved:
+                    back += self._journal.give_back(self._organisation, identifier, sorted(unproved))
+        return back
+
+    def _log_of(self, entry: Entry) -> bytes | None:
+        return None if entry.submission is None else self._journal.submission(entry.submission).log_id
 
     def _waiting(self, entries: Sequence[int] | None) -> list[Entry]:
         accepted = self._journal.entries(self._organisation, states=[State.ACCEPTED])

@@ -289,9 +289,10 @@ def _send(session: _Session, patience: float) -> Delivery:
     from agent.journal import State
     from agent.submit import Submitter
 
+    lost = _settle(session)
     waiting = len(session.journal.entries(session.profile.organisation, states=[State.NEW, State.SIGNED]))
     sending = _Progress(session, "sending", waiting)
-    return Submitter(
+    delivery = Submitter(
         session.journal,
         session.gateways,
         session.profile.logs,
@@ -303,6 +304,24 @@ def _send(session: _Session, patience: float) -> Delivery:
         patience=patience,
         on_accepted=sending.by,
     ).run()
+    delivery.carried += lost
+    return delivery
+
+
+def _settle(session: _Session) -> int:
+    """Gives back what closed logs hold no more; nothing to do where the trust file names none."""
+    from agent.receipts import ReceiptCollector
+
+    if not session.profile.closed:
+        return 0
+    return ReceiptCollector(
+        session.journal,
+        session.gateways,
+        session.profile.trust,
+        session.profile.organisation,
+        clock=time.time,
+        sleep=time.sleep,
+    ).settle(session.profile.closed, folder=session.args.out)
 
 
 def _tell(session: _Session, delivery: Delivery) -> int:

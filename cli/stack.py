@@ -68,6 +68,8 @@ CONFIGURATION = "caseledger.toml"
 GATEWAY, WORKER = "gateway", "worker"
 SERVICES = (GATEWAY, WORKER)
 READY_SECONDS = 60.0
+LASTING = frozenset({"LogHalted", "LogClosed"})
+"""Why a gateway is not ready until a person decides: waiting does not help."""
 STOP_SECONDS = 30.0
 APPROVAL_SECONDS = 3600
 VALIDITY = 365 * 24 * 3600
@@ -474,8 +476,8 @@ class Stack:
             status, body = self._get("/readyz")
             if status == 200:
                 return
-            if time.monotonic() > deadline:
-                code = body.get("code") if body else None
+            code = body.get("code") if body else None
+            if time.monotonic() > deadline or code in LASTING:
                 raise ServiceNotReady(f"{name}: {code or 'no answer'}", field=name, hint=f"run/{name}.log")
             time.sleep(0.1)
 

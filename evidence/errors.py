@@ -133,6 +133,14 @@ class ReceiptNotReady(CaseledgerError):
     title = "the receipt is not ready"
 
 
+class NotInClosedLog(CaseledgerError):
+    """The log was closed, and this database cannot prove that it holds the entry. Its submitter sends it
+    again, to the successor log."""
+
+    http_status = 409
+    title = "the log was closed without this entry"
+
+
 class BodyUnreadable(CaseledgerError):
     """The stored body does not open under its key: damaged, or the key file is another one."""
 

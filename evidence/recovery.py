@@ -229,7 +229,8 @@ class Outstanding:
 async def outstanding(
     conn: AnyConnection, log: LogContext, vault: Vault, organisation: int | None = None
 ) -> list[Outstanding]:
-    """Leaves of the predecessor beyond its closed size that `log` does not hold yet, in their old order.
+    """Leaves of the predecessor beyond its closed size, or beyond the last anchor that a restored database
+    still knows, that `log` does not hold yet, in their old order.
 
     An entry whose body was erased cannot be signed again and is left out.
     """
@@ -238,7 +239,9 @@ async def outstanding(
     rows = await conn.fetch(
         """SELECT o.leaf_index, o.leaf, o.body FROM evidence.entry o
            JOIN evidence.log_status st ON st.log_no = o.log_no
-           WHERE o.log_no = $1 AND o.leaf_index >= st.closed_size AND o.body IS NOT NULL
+           WHERE o.log_no = $1 AND o.body IS NOT NULL
+             AND o.leaf_index >= least(st.closed_size, (SELECT coalesce(max(b.new_size), 0)
+                 FROM evidence.batch b JOIN evidence.anchor a USING (log_no, number) WHERE b.log_no = $1))
              AND ($3::bytea IS NULL OR substr(o.leaf, 5, 4) = $3)
              AND NOT EXISTS (SELECT FROM evidence.entry n WHERE n.dedupe = o.dedupe AND n.log_no = $2)
            ORDER BY o.leaf_index""",

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from evidence import repository
-from evidence.errors import EvidenceNotFound, ReceiptNotReady
+from evidence.errors import EvidenceNotFound, NotInClosedLog, ReceiptNotReady
 from evidence.logs import LogContext, load_logs
 from evidence.ports import Clock, system_clock
 from evidence.receipts import ReceiptMaker, open_body
@@ -250,7 +250,8 @@ class EvidenceService:
         return page.items
 
     async def receipt(self, identity: bytes, viewer: Viewer, *, case_id: bytes | None = None) -> bytes:
-        """The receipt file. Raises EvidenceNotFound, ReceiptNotReady, SignerKeyMissing, RecordDamaged."""
+        """The receipt file. Raises EvidenceNotFound, ReceiptNotReady, NotInClosedLog, SignerKeyMissing,
+        RecordDamaged."""
         result = (await self.receipts([identity], viewer, case_id=case_id))[0]
         if isinstance(result, CaseledgerError):
             raise result
@@ -281,9 +282,7 @@ class EvidenceService:
                         continue
                     wanted.setdefault(log_no, {})[index] = identity
                 elif _is_beyond(row):
-                    out[identity] = ReceiptNotReady(
-                        "the log was closed before this entry", hint="submit it to the successor log"
-                    )
+                    out[identity] = NotInClosedLog(hint="submit it to the successor log")
                 elif not _is_proved(row):
                     out[identity] = ReceiptNotReady(f"leaf {row['leaf_index']}", hint="wait for the anchor")
                 else:
@@ -479,8 +478,9 @@ class EvidenceService:
 
 
 def _is_beyond(row: asyncpg.Record) -> bool:
-    """Whether the log was closed before this leaf."""
-    return bool(row["status"] == "closed" and row["leaf_index"] >= (row["closed_size"] or 0))
+    """Whether the log was closed before this leaf, or with an anchor of it that this database has lost."""
+    beyond = row["leaf_index"] >= (row["closed_size"] or 0)
+    return bool(row["status"] == "closed" and (beyond or row["anchored_at"] is None))
 
 
 def _is_proved(row: asyncpg.Record) -> bool:

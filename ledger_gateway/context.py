@@ -19,6 +19,7 @@ from chain.outbox import Settings as OutboxSettings
 from chain.registry_view import RegistryView
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
+from evidence.contract import ContractReader
 from evidence.errors import OrganisationUnknown
 from evidence.logs import LogContext, load_log
 from evidence.vault import Vault
@@ -82,6 +83,18 @@ def load_deployment(settings: Settings) -> Deployment:
     """The deployment, through the settings' own nodes where they name some."""
     deployment = deployments.load(settings.deployment)
     return deployment.with_urls(settings.rpc_urls, settings.comet_urls)
+
+
+def contract_reader(chain: Chain) -> ContractReader:
+    """The EvidenceLog as final blocks show it."""
+    engine = chain.rpc.profile
+    return ContractReader(
+        chain.evm,
+        chain.deployment.evidence_log.address,
+        first_block=chain.deployment.block,
+        depth=engine.depth,
+        max_range=engine.max_log_range,
+    )
 
 
 def lanes_of(settings: Settings, names: tuple[str, ...]) -> Mapping[str, RelayerKey]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.keys import load_ed25519
+from evidence.headguard import HeadGuard
 from evidence.intake import Acceptor, Limits
 from evidence.ports import FaultPoints
 from evidence.recoverer import HelperProcess
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
 from ledger_gateway.auth import Authenticator
-from ledger_gateway.context import Base, key_file, open_base, register_lanes, system_clock
+from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.rate import RateLimiter
 from ledger_gateway.settings import Settings
@@ -114,6 +115,7 @@ async def open_gateway(
                     limits=limits,
                     recoverer=recoverer,
                     faults=faults,
+                    guard=HeadGuard(contract_reader(base.chain)),
                 ) as acceptor,
             ):
                 await acceptor.writable(5.0)

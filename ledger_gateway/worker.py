@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.keys import load_secp256k1
+from agent.keys import load_ed25519, load_secp256k1
 from chain.capture import CapturedBatch
 from chain.cursor import EventCursor
 from chain.deployment import Deployment
@@ -16,13 +16,13 @@ from chain.outbox import Worker as OutboxWorker
 from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
-from evidence.contract import ContractReader
 from evidence.ports import FaultPoints
 from evidence.sealer import Sealer
 from evidence.sending import OutboxSender
-from evidence.worker import LogWorker
+from evidence.witnessing import HttpWitnesses, Witness, Witnesser
+from evidence.worker import LogWorker, Step
 from ledger_gateway import logs
-from ledger_gateway.context import Base, key_file, open_base, register_lanes, system_clock
+from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
 from ledger_gateway.settings import Settings
 from protocol.errors import CaseledgerError
 from verifier.trust import MAX_TRUST, TrustFile
@@ -65,21 +65,38 @@ class TrustedProofs:
         return await source.capture(log_id, number, signers, height, link)
 
 
-def log_worker(base: Base, outbox: OutboxWorker, faults: FaultPoints | None = None) -> LogWorker:
-    """The loops of the settings' log. `faults`: handed in by crash tests.
+def witness_steps(base: Base, port: HttpWitnesses) -> dict[str, Step]:
+    """A round for each witness of the settings; without witnesses this process never reads the log key.
+
+    Raises:
+        MalformedInput, and errors of key files
+    """
+    settings = base.settings
+    if not settings.witnesses:
+        return {}
+    key = load_ed25519(key_file(settings, settings.log_key))
+    steps: dict[str, Step] = {}
+    for one in settings.witnesses:
+        keys = {0: bytes.fromhex(one.sha256_key), 1: bytes.fromhex(one.sm3_key)}
+        witness = Witness(one.name, one.url, keys)
+        asked = Witnesser(base.pool, base.log, key, witness, port, clock=system_clock)
+        steps[asked.step] = asked.run_once
+    return steps
+
+
+def log_worker(
+    base: Base,
+    outbox: OutboxWorker,
+    faults: FaultPoints | None = None,
+    beside: Mapping[str, Step] | None = None,
+) -> LogWorker:
+    """The loops of the settings' log. `faults`: handed in by crash tests. `beside`: as in LogWorker.
 
     Raises:
         Errors of key files
     """
     settings, chain = base.settings, base.chain
-    engine = chain.rpc.profile
-    contract = ContractReader(
-        chain.evm,
-        chain.deployment.evidence_log.address,
-        first_block=chain.deployment.block,
-        depth=engine.depth,
-        max_range=engine.max_log_range,
-    )
+    contract = contract_reader(chain)
     sender = OutboxSender(chain.outbox, chain.evm, settings.relayer_keys[0], base.log.contract)
     key = load_secp256k1(key_file(settings, settings.anchor_key))
     sealer = Sealer(base.pool, base.log, sender, key, clock=system_clock, faults=faults)
@@ -87,8 +104,9 @@ def log_worker(base: Base, outbox: OutboxWorker, faults: FaultPoints | None = No
     proofs = TrustedProofs(chain.rpc, chain.deployment, settings.home / TRUST_FILE)
     capturer = Capturer(base.pool, base.log, proofs, clock=system_clock)
     return LogWorker(
-        base.pool, base.log, sealer, follower, capturer, outbox, clock=system_clock, faults=faults
-    )
+        base.pool, base.log, sealer, follower, capturer, outbox, beside=beside, clock=system_clock,
+        faults=faults,
+    )  # fmt: skip
 
 
 async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
@@ -107,7 +125,8 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
     async with open_base(settings, role="sealer", application="caseledger-worker") as base:
         await register_lanes(base, stop)
         outbox = OutboxWorker(base.pool, base.chain.evm, base.chain.outbox)
-        worker = log_worker(base, outbox, faults)
+        witnesses = HttpWitnesses()
+        worker = log_worker(base, outbox, faults, witness_steps(base, witnesses))
         cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
         tasks = [
             asyncio.create_task(worker.run(stop), name="log"),
@@ -122,6 +141,7 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await witnesses.aclose()
             with contextlib.suppress(CaseledgerError, OSError):
                 await outbox.release()
     logger.info("stopped")

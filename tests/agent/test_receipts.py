@@ -179,3 +179,44 @@ def test_other_receipts_under_the_same_name_are_left_alone(journal: Journal, tmp
         ".db-wal",
         ".db-shm",
     }
+
+
+def lost(code: str) -> ReceiptItem:
+    return ReceiptItem(ID.hex(), None, None, code)
+
+
+@pytest.mark.parametrize("code", ["NotInClosedLog", "EvidenceNotFound"])
+def test_what_a_closed_log_cannot_prove_is_given_back_with_its_promise_kept(
+    journal: Journal, tmp_path: Path, code: str
+) -> None:
+    entry = accepted(journal, tmp_path)
+    assert collector(journal, Gateway("http://a", lost(code))).settle({bytes(32): 9}, folder=None) == 1
+    assert journal.entry(entry.id).state is State.NEW
+    assert [s.acceptance for s in journal.submissions([State.BROKEN])] == [b"x"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [PENDING, GatewayUnreachable("down"), GatewayRefused("DatabaseUnavailable", "no", status=503)],
+)
+def test_entry_of_a_closed_log_stays_while_one_gateway_may_still_prove_it(
+    journal: Journal, tmp_path: Path, other: ReceiptItem | Exception
+) -> None:
+    entry = accepted(journal, tmp_path)
+    for order in ((0, 1), (1, 0)):
+        gateways = [Gateway("http://a", lost("EvidenceNotFound")), Gateway("http://b", other)]
+        collecting = collector(journal, *(gateways[at] for at in order))
+        assert collecting.settle({bytes(32): 9}, folder=None) == 0
+    assert journal.entry(entry.id).state is State.ACCEPTED
+
+
+def test_receipt_of_a_closed_log_is_taken_and_entries_of_open_logs_are_left_alone(
+    journal: Journal, tmp_path: Path
+) -> None:
+    entry = accepted(journal, tmp_path)
+    silent = Gateway("http://a", lost("EvidenceNotFound"))
+    assert collector(journal, silent).settle({b"\x01" * 32: 9}, folder=None) == 0
+    assert collector(journal, silent).settle({}, folder=None) == 0
+    assert journal.entry(entry.id).state is State.ACCEPTED
+    assert collector(journal, Gateway("http://a", ready())).settle({bytes(32): 9}, folder=None) == 0
+    assert journal.entry(entry.id).state is State.RECEIVED

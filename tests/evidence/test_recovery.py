@@ -9,7 +9,8 @@ import pytest
 
 from evidence import anchoring
 from evidence.contract import Anchored, Head, HeadStatus, anchor_call
-from evidence.errors import EvidenceNotFound, LogForked, LogUnknown, RecordDamaged
+from evidence.errors import EvidenceNotFound, HeadAhead, LogForked, LogUnknown, RecordDamaged
+from evidence.headguard import HeadGuard
 from evidence.logs import LogStatus, log_status
 from evidence.recovery import begin, close_choice, halt, log_again, outstanding, release, succeed
 from evidence.repository import Viewer
@@ -19,6 +20,7 @@ from protocol.entry import Continuation, evidence_id, parse_body, parse_leaf
 from protocol.hashing import SHA256
 from protocol.identifiers import log_id
 from protocol.submission import check_acceptance
+from storage.errors import DatabaseUnavailable
 from tests.conftest import PgDatabase
 from tests.support.contract_model import ContractModel
 from tests.support.evidence import Desk, run
@@ -75,6 +77,28 @@ async def leaves_of(w: Line) -> list[bytes]:
         "SELECT leaf FROM evidence.entry WHERE log_no = $1 ORDER BY leaf_index", w.desk.log.log_no
     )
     return [row["leaf"] for row in rows]
+
+
+async def rewind(database: PgDatabase, log_no: int) -> None:
+    """As after the restore of a backup: five leaves and their batch are there, what came later is not."""
+    conn = await asyncpg.connect(database.superuser_dsn)
+    await conn.execute("SET session_replication_role = replica")
+    for change in (
+        "DELETE FROM evidence.entry WHERE log_no = $1 AND leaf_index >= 5",
+        "DELETE FROM evidence.submission WHERE log_no = $1 AND first_index >= 5",
+        "DELETE FROM evidence.promise_group WHERE log_no = $1 AND first_index >= 5",
+        "DELETE FROM evidence.key_proof WHERE log_no = $1 AND number > 1",
+        "DELETE FROM evidence.batch_proof WHERE log_no = $1 AND number > 1",
+        "DELETE FROM evidence.anchor WHERE log_no = $1 AND number > 1",
+        "DELETE FROM evidence.anchor_act WHERE log_no = $1 AND number > 1",
+        "DELETE FROM evidence.batch WHERE log_no = $1 AND number > 1",
+        "DELETE FROM evidence.tile WHERE log_no = $1",
+        "UPDATE evidence.tile_state SET tiled_size = 0 WHERE log_no = $1",
+        "UPDATE evidence.log_writer SET accepted_size = 5 WHERE log_no = $1",
+        "UPDATE evidence.submitter SET last_sequence = 5 WHERE log_no = $1",
+    ):
+        await conn.execute(change, log_no)
+    await conn.close()
 
 
 async def succession(w: Line, origin: str) -> Desk:
@@ -186,24 +210,13 @@ def test_after_a_restore_the_log_ends_at_the_chains_head_and_lost_leaves_are_sen
             await w.settle()
             await w.acceptor.accept(promised)
             await w.acceptor.close()
-            conn = await asyncpg.connect(database.superuser_dsn)
-            await conn.execute("SET session_replication_role = replica")
-            for change in (
-                "DELETE FROM evidence.entry WHERE log_no = $1 AND leaf_index >= 5",
-                "DELETE FROM evidence.submission WHERE log_no = $1 AND first_index >= 5",
-                "DELETE FROM evidence.promise_group WHERE log_no = $1 AND first_index >= 5",
-                "DELETE FROM evidence.key_proof WHERE log_no = $1 AND number > 1",
-                "DELETE FROM evidence.batch_proof WHERE log_no = $1 AND number > 1",
-                "DELETE FROM evidence.anchor WHERE log_no = $1 AND number > 1",
-                "DELETE FROM evidence.anchor_act WHERE log_no = $1 AND number > 1",
-                "DELETE FROM evidence.batch WHERE log_no = $1 AND number > 1",
-                "DELETE FROM evidence.tile WHERE log_no = $1",
-                "UPDATE evidence.tile_state SET tiled_size = 0 WHERE log_no = $1",
-                "UPDATE evidence.log_writer SET accepted_size = 5 WHERE log_no = $1",
-                "UPDATE evidence.submitter SET last_sequence = 5 WHERE log_no = $1",
-            ):
-                await conn.execute(change, w.desk.log.log_no)
-            await conn.close()
+            await rewind(database, w.desk.log.log_no)
+            # Not a leaf is promised at a place that was given away: the contract knows more.
+            async with w.desk.acceptor(guard=HeadGuard(w.model)) as guarded:
+                assert not await guarded.writable(1)
+                with pytest.raises(HeadAhead):
+                    await guarded.accept(w.desk.submission(1))
+            assert await w.scalar("SELECT accepted_size FROM evidence.log_writer WHERE log_no = $1") == 5
 
             _, follower, _, _, worker = worker_of(w.desk, w.pool, w.model, w.key)
             for _ in range(5):
@@ -228,6 +241,44 @@ def test_after_a_restore_the_log_ends_at_the_chains_head_and_lost_leaves_are_sen
                 await d.pool.fetchval("SELECT count(*) FROM evidence.entry WHERE log_no = $1", d.log.log_no)
                 == 14
             )
+
+    run(check())
+
+
+def test_process_that_lives_through_a_restore_promises_nothing_more(database: PgDatabase) -> None:
+    async def check() -> None:
+        async with line(database) as w:
+            await w.acceptor.accept(w.desk.submission(5))
+            await w.settle()
+            later = w.desk.submission(6)
+            await w.acceptor.accept(later)
+            await rewind(database, w.desk.log.log_no)
+            conn = await asyncpg.connect(database.superuser_dsn)
+            await conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'gateway' AND datname = current_database()"
+            )
+            await conn.close()
+            with pytest.raises((HeadAhead, DatabaseUnavailable)):
+                await w.acceptor.accept(w.desk.submission(1))
+            assert not await w.acceptor.writable(2)
+            with pytest.raises(HeadAhead):
+                await w.acceptor.accept(w.desk.submission(1))
+
+    run(check())
+
+
+def test_chain_that_does_not_answer_stops_no_accepting(database: PgDatabase) -> None:
+    async def check() -> None:
+        async with line(database) as w:
+            await w.acceptor.accept(w.desk.submission(5))
+            await w.settle()
+            await w.acceptor.close()
+            for down in (False, True):
+                w.model.down = down
+                async with w.desk.acceptor(guard=HeadGuard(w.model)) as guarded:
+                    assert await guarded.writable(5)
+                    await guarded.accept(w.desk.submission(1))
 
     run(check())
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from agent.keys import Ed25519Key, KeyLabel, Secp256k1Key, new_key
+from evidence.headguard import HeadGuard
 from evidence.intake import DEFAULT_LIMITS, Acceptor, Limits
 from evidence.logs import LogContext, Predecessor, create_log
 from evidence.ports import FaultPoints, OrganisationState
@@ -156,10 +157,11 @@ class Desk:
         limits: Limits = DEFAULT_LIMITS,
         faults: FaultPoints | None = None,
         recoverer: Recoverer | None = None,
+        guard: HeadGuard | None = None,
     ) -> Acceptor:
         return Acceptor(
             self.pool, self.log, self.members, self.promise_key, self.vault, clock=self.clock, limits=limits,
-            faults=faults, recoverer=recoverer,
+            faults=faults, recoverer=recoverer, guard=guard,
         )  # fmt: skip
 
     def submission(

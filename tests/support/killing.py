@@ -311,8 +311,8 @@ class KillRounds:
 
         status = self.stack.state()
         log = status.evidence["evidence"]["logs"][0] if status.evidence else {}
-        found.check("trouble left", status.healthy and log.get("status") == "open" and not log.get("trouble"),
-                    f"{log.get('trouble') or 0}")  # fmt: skip
+        calm = status.healthy and log.get("status") == "open" and not log.get("troubles")
+        found.check("trouble left", calm, f"{log.get('troubles') or 0}")
         return found
 
     def _collect(self, found: Findings) -> tuple[list[Entry], dict[bytes, int]]:
