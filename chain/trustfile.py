@@ -29,12 +29,14 @@ from verifier.trust import TrustFile
 from verifier.trust_payload import (
     Epoch,
     PinnedContract,
+    TimeAuthority,
     TrustedChain,
     TrustedLog,
     TrustedValidator,
     TrustKey,
     TrustPayload,
 )
+from verifier.witness_policy import EMPTY_POLICY, WitnessPolicy
 
 YEAR = 365 * 24 * 3600
 _CLOSED = 2
@@ -98,10 +100,14 @@ async def draft(
     held: TrustFile | None = None,
     valid_for: int = YEAR,
     logs: Sequence[LogEntry] | None = None,
+    policy: WitnessPolicy | None = None,
+    authorities: tuple[TimeAuthority, ...] | None = None,
 ) -> TrustFile:
     """An unsigned trust file for the deployment, or the successor of `held`.
 
-    `logs` defaults to the consortium's; a log that is not open on the chain yet is left out.
+    `logs` defaults to the consortium's; a log that is not open on the chain yet is left out. `policy` and
+    `authorities` are those of the held file, or none, unless given; the file has version 2 as soon as it has
+    either.
 
     Raises DeploymentMismatch, ValidatorUnnamed, LogKeyUnknown, MalformedTrustFile.
     """
@@ -120,6 +126,11 @@ async def draft(
     )
     entries = consortium.logs if logs is None else logs
     found = await _logs(evm, deployment, entries, held)
+    chosen = policy if policy is not None else held.payload.witness_policy if held else EMPTY_POLICY
+    stamping = authorities if authorities is not None else held.payload.authorities if held else ()
+    version = 2 if chosen != EMPTY_POLICY or stamping or (held and held.payload.version >= 2) else 1
+    if version >= 2:
+        chain = replace(chain, epochs=await _ended(pool, epochs))
     chains: tuple[TrustedChain, ...] = (chain,)
     if held is not None:
         chains = tuple(chain if c.chain_id == chain.chain_id else c for c in held.payload.chains)
@@ -136,14 +147,22 @@ async def draft(
             keys=tuple(TrustKey(k.public_key, k.name, k.role) for k in consortium.trust_keys),
             chains=chains,
             logs=found,
+            witnesses_required=held.payload.witnesses_required if held else 0,
+            time_tokens_required=held.payload.time_tokens_required if held else 0,
+            version=version,
+            witness_policy=chosen,
+            authorities=stamping,
         )
     )
 
 
 def changed(held: TrustFile, successor: TrustFile) -> bool:
-    """Whether a successor says anything new about chains, logs or keys."""
-    one, two = held.payload, successor.payload
-    return (one.chains, one.logs, one.keys, one.threshold) != (two.chains, two.logs, two.keys, two.threshold)
+    """Whether a successor says anything new about chains, logs, keys, witnesses or time authorities."""
+
+    def says(one: TrustPayload) -> tuple[object, ...]:
+        return one.chains, one.logs, one.keys, one.threshold, one.witness_policy, one.authorities
+
+    return says(held.payload) != says(successor.payload)
 
 
 def sign(trust: TrustFile, signers: Iterable[TrustSigner]) -> TrustFile:
@@ -238,6 +257,17 @@ async def _epochs(
             continue
         number = out[-1].number + 1 if out else 1
         out.append(Epoch(number, first, last, _describe(await members(first), named)))
+    return tuple(out)
+
+
+async def _ended(pool: RpcPool, epochs: Sequence[Epoch]) -> tuple[Epoch, ...]:
+    """With the time of its last block in every closed epoch."""
+    out = []
+    for epoch in epochs:
+        if epoch.to_height is not None and epoch.closed_at is None:
+            block = await pool.call("eth_getBlockByNumber", [hex(epoch.to_height), False])
+            epoch = replace(epoch, closed_at=quantity(block["timestamp"]))
+        out.append(epoch)
     return tuple(out)
 
 
