@@ -30,6 +30,8 @@ from protocol.identifiers import log_id
 from storage.cluster import Cluster
 from storage.db import Pool, connect_pool
 
+DATABASE_SECONDS = 60.0
+"""How long a process that starts waits for a server that starts too, or recovers from a crash."""
 VAULT_NAME = "vault.keyring"  # not *.json: those are key files of one key each
 
 
@@ -122,6 +124,7 @@ async def open_base(settings: Settings, *, role: str, application: str) -> Async
             min_size=2,
             max_size=settings.pool_size,
             application=application,
+            wait=DATABASE_SECONDS,
             role=None if embedded else role,
         )
         stack.push_async_callback(pool.close)

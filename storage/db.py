@@ -6,8 +6,10 @@ A pool refuses a server that acknowledges before it has written (`fsync`, `full_
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +27,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _LOCK_KEY = 0x6361_7365_6D69_6772
 """Advisory lock of the migration runner ("casemigr")."""
+CONNECT_PAUSE = 0.5
 DURABLE = {"fsync": "on", "full_page_writes": "on"}
 DURABLE_COMMIT = ("on", "local", "remote_write", "remote_apply")
 
@@ -117,31 +120,37 @@ async def connect_pool(
     application: str = "caseledger",
     command_timeout: float | None = 60.0,
     role: str | None = None,
+    wait: float = 0.0,
 ) -> Pool:
     """A pool on a server that keeps what it commits. Raises DatabaseUnavailable, DatabaseUnsafe.
 
+    `wait`: seconds for which a server that is down or recovers is asked again.
     `role`: every connection takes this role's rights (`SET ROLE`), at most those of the DSN's user.
     """
     settings = {"application_name": application, "timezone": "UTC", "jit": "off"}
     if role is not None:
         settings["role"] = role
-    try:
-        pool = await asyncpg.create_pool(
-            dsn,
-            min_size=min_size,
-            max_size=max_size,
-            command_timeout=command_timeout,
-            server_settings=settings,
-        )
-    except (OSError, asyncpg.PostgresError) as error:
-        raise unavailable(error) from error
-    try:
-        async with pool.acquire() as conn:
-            await check_durable(conn)
-    except BaseException:
-        await pool.close()
-        raise
-    return pool
+    give_up = time.monotonic() + wait
+    while True:
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=min_size,
+                max_size=max_size,
+                command_timeout=command_timeout,
+                server_settings=settings,
+            )
+            try:
+                async with pool.acquire() as conn:
+                    await check_durable(conn)
+            except BaseException:
+                await pool.close()
+                raise
+            return pool
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not isinstance(error, TRANSIENT) or time.monotonic() >= give_up:
+                raise unavailable(error) from error
+        await asyncio.sleep(CONNECT_PAUSE)
 
 
 TRANSIENT = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from pathlib import Path
 
@@ -82,6 +83,27 @@ def test_a_server_that_acknowledges_before_it_has_written_is_refused(pg: PgDatab
         await admin.close()
         pool = await connect_pool(pg.dsn("gateway"))
         await pool.close()
+
+    asyncio.run(check())
+
+
+def test_a_server_that_comes_back_is_waited_for_and_a_wrong_password_is_not(home: Path) -> None:
+    async def check() -> None:
+        cluster = Cluster(home)
+        dsn = (await asyncio.to_thread(cluster.start)).dsn("reader")
+        await asyncio.to_thread(cluster.stop, hard=True)
+        with pytest.raises(DatabaseUnavailable):
+            await connect_pool(dsn, wait=0.2)
+        waiting = asyncio.create_task(connect_pool(dsn, wait=60))
+        await asyncio.sleep(0.7)
+        assert not waiting.done()
+        await asyncio.to_thread(cluster.start)
+        await (await waiting).close()
+        wrong = re.sub(r":[^:@/]+@", ":wrong@", dsn)
+        assert wrong != dsn
+        async with asyncio.timeout(10):
+            with pytest.raises(DatabaseUnavailable):
+                await connect_pool(wrong, wait=60)
 
     asyncio.run(check())
 
