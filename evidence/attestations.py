@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import asyncpg
 
 from evidence.logs import LogContext
+from evidence.ports import Clock, system_clock
 from evidence.tiles import TileReader
+from evidence.timestamping import TimeAttestations
 from storage.db import AnyConnection
 from verifier.attestation import MAX_COSIGNATURES, Cosignature, Where, WitnessAttestation
 from verifier.receipt import Attestation
@@ -60,11 +62,13 @@ class AttestationMaker:
         tiles: TileReader | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Clock = system_clock,
     ) -> None:
-        """`clock`: seconds, for how long things are kept."""
+        """`clock`: seconds, for how long things are kept. `wall`: seconds UTC."""
         self._log = log
         self._tiles = tiles or TileReader(log.log_no)
         self._clock = clock
+        self._time = TimeAttestations(log.log_no, self._tiles, clock=wall, monotonic=clock)
         self._kept: OrderedDict[int, tuple[float, tuple[Witnessed, ...]]] = OrderedDict()
 
     async def of(
@@ -80,7 +84,11 @@ class AttestationMaker:
                 return one.attest(None)
             return one.attest(Where(one.size, paths[index, one.size][one.algorithm]))
 
-        return [tuple(attest(one, index, size) for one in shared[size]) for index, size in places]
+        stamped = await self._time.of(conn, places)
+        return [
+            (*(attest(one, index, size) for one in shared[size]), *tokens)
+            for (index, size), tokens in zip(places, stamped, strict=True)
+        ]
 
     async def _witnessed(self, conn: AnyConnection, size: int) -> tuple[Witnessed, ...]:
         now = self._clock()

@@ -17,6 +17,7 @@ import asyncpg
 from evidence.attestations import AttestationMaker
 from evidence.errors import EvidenceNotFound, ReceiptNotReady, RecordDamaged, SignerKeyMissing
 from evidence.logs import LogContext
+from evidence.ports import Clock, system_clock
 from evidence.tiles import TileReader
 from evidence.vault import Vault
 from protocol import cbor
@@ -59,11 +60,11 @@ class ReceiptFile:
 class ReceiptMaker:
     """Makes receipts of one log. Keeps a cache of tiles; not for use by two tasks at once."""
 
-    def __init__(self, log: LogContext, vault: Vault) -> None:
+    def __init__(self, log: LogContext, vault: Vault, *, clock: Clock = system_clock) -> None:
         self._log = log
         self._vault = vault
         self._tiles = TileReader(log.log_no)
-        self._attestations = AttestationMaker(log, self._tiles)
+        self._attestations = AttestationMaker(log, self._tiles, wall=clock)
         self._name: list[Encodable] = [log.origin, log.chain_id, log.contract, log.registry]
 
     async def make(self, conn: AnyConnection, indexes: Sequence[int]) -> list[ReceiptFile]:

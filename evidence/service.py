@@ -368,7 +368,9 @@ class EvidenceService:
     async def _maker(self, conn: AnyConnection, log_no: int) -> ReceiptMaker:
         maker = self._makers.get(log_no)
         if maker is None:
-            maker = self._makers[log_no] = ReceiptMaker(await self._log(conn, log_no), self._vault)
+            maker = self._makers[log_no] = ReceiptMaker(
+                await self._log(conn, log_no), self._vault, clock=self._clock
+            )
         return maker
 
     async def _visible(

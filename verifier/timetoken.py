@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Protocol
 
-from verifier.timetoken_cms import Token, parse
+from verifier.timetoken_cms import MAX_CERTIFICATES, Token, parse
 from verifier.timetoken_der import SEQUENCE, context, encode, encode_integer, whole
 from verifier.timetoken_errors import (
     AuthorityNotTrusted,
     DerMalformed,
+    TimeTokenExpired,
     TimeTokenRefused,
     TokenBeforeBlock,
     TokenCertificateUnused,
     TokenDigestMismatch,
-    TimeTokenExpired,
     TokenImprintMismatch,
     TokenInFuture,
     TokenLibraryRefused,
+    TokenLimit,
     TokenMalformed,
     TokenOutsideAuthorityWindow,
     TokenPolicyNotAccepted,
@@ -125,6 +126,9 @@ def _check(
 ) -> TimeToken:
     token = parse(data)
     info = token.info
+    for name, listed in (("certificates", certificates), ("revocation", revocation)):
+        if len(listed) > MAX_CERTIFICATES:
+            raise TokenLimit(f"{len(listed)} {name}, at most {MAX_CERTIFICATES}", field=name)
     if not compare_digest(imprint_of(info.imprint_algorithm), info.imprint):
         raise TokenImprintMismatch(f"imprint {info.imprint.hex()}")
     given = tuple(load(one) for one in dict.fromkeys((*token.certificates, *certificates)))

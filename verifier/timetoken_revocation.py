@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import ocsp
 
 MAX_REVOCATION = 32 * 1024
-MAX_LISTS = 8
+MAX_LISTS = 16
 _ENUMERATED = 0x0A
 _OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 _HARMLESS = {"unspecified", "affiliationChanged", "superseded", "cessationOfOperation"}
