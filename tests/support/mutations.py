@@ -17,12 +17,29 @@ from tests.support.world import AT, CASE_ID, CONTENT, LINK_TIME, SUBMITTER, Worl
 
 Item = Union[int, bytes, str, bool, None, list["Item"], dict[int | str, "Item"]]  # noqa: UP007
 
-ORDINARY = [c for c in EvidenceClass if c not in (EvidenceClass.LOG_CONTINUATION, EvidenceClass.MEDIATION_RECORD)]
+ORDINARY = [
+    c for c in EvidenceClass if c not in (EvidenceClass.LOG_CONTINUATION, EvidenceClass.MEDIATION_RECORD)
+]
 INTEGERS = (
     0, 1, 2, 3, 23, 24, 255, 256, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40 - 1, 2**40, 2**53 - 1, 2**53,
     2**62, 2**63 - 1, 2**63, 2**64 - 1,
 )  # fmt: skip
-TEXTS = ("", "x", "none", "ics23", "mpt-qbft", "mpt-clique", "a/b", "A/B", "x" * 128, "x" * 257, "\x07", "é", "a b", "court")
+TEXTS = (
+    "",
+    "x",
+    "none",
+    "ics23",
+    "mpt-qbft",
+    "mpt-clique",
+    "a/b",
+    "A/B",
+    "x" * 128,
+    "x" * 257,
+    "\x07",
+    "é",
+    "a b",
+    "court",
+)
 
 
 @dataclass(frozen=True)
@@ -168,9 +185,10 @@ def flipped(rng: random.Random, data: bytes) -> bytes:
     return bytes(out)
 
 
-def _mutated(rng: random.Random, data: bytes) -> bytes:
+def mutated(rng: random.Random, data: bytes, most: int = 3) -> bytes:
+    """CBOR with one or more values inside it changed."""
     item = decode(data)
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+    for _ in range(min(most, rng.choice((1, 1, 1, 2, 3)))):
         container, key = rng.choice(list(places(item)))
         container[key] = other(rng, container[key])  # type: ignore[index]
     return encode(item)
@@ -182,12 +200,14 @@ def receipt_value(rng: random.Random, world: World) -> bytes:
     if not isinstance(outer, list) or not isinstance(outer[2], bytes):
         raise TypeError(outer)
     if rng.random() < 0.85:
-        outer[2] = _mutated(rng, outer[2])
+        outer[2] = mutated(rng, outer[2])
         return encode(outer)
     if rng.random() < 0.3:
-        outer[3] = [[rng.choice(TEXTS), b"\x01" * rng.randrange(9)] for _ in range(rng.choice((1, 2, 64, 65)))]
+        outer[3] = [
+            [rng.choice(TEXTS), b"\x01" * rng.randrange(9)] for _ in range(rng.choice((1, 2, 64, 65)))
+        ]
         return encode(outer)
-    return _mutated(rng, world.receipt)
+    return mutated(rng, world.receipt)
 
 
 def trust_value(rng: random.Random, world: World) -> bytes:
@@ -196,8 +216,8 @@ def trust_value(rng: random.Random, world: World) -> bytes:
     if not isinstance(outer, list) or not isinstance(outer[2], bytes):
         raise TypeError(outer)
     if rng.random() < 0.1:
-        return _mutated(rng, world.trust)
-    payload = _mutated(rng, outer[2])
+        return mutated(rng, world.trust)
+    payload = mutated(rng, outer[2])
     return sign_payload(payload, rng.choice([(0, 1, 2)] * 9 + [(0,), (2, 3), (0, 2), (1, 3), ()]))
 
 
@@ -244,7 +264,9 @@ def worlds(rng: random.Random) -> World:
     return World(kind=rng.choice(("ics23", "ics23", "mpt-qbft", "mpt-qbft", "none"))).but(**changes)
 
 
-BASES = tuple(World(kind=kind) for kind in ("ics23", "mpt-qbft", "none")) + (World(withheld=True, absent=(1,)),)
+BASES = tuple(World(kind=kind) for kind in ("ics23", "mpt-qbft", "none")) + (
+    World(withheld=True, absent=(1,)),
+)
 
 
 def cases(seed: int, count: int) -> Iterator[Case]:
@@ -253,7 +275,9 @@ def cases(seed: int, count: int) -> Iterator[Case]:
     for number in range(count):
         world = rng.choice(BASES)
         receipt, trust = world.receipt, world.trust
-        how = rng.choice(("bit", "value", "value", "value", "trust", "trust", "trust bit", "world", "world", "mixed"))
+        how = rng.choice(
+            ("bit", "value", "value", "value", "trust", "trust", "trust bit", "world", "world", "mixed")
+        )
         if how == "bit":
             receipt = flipped(rng, receipt)
         elif how == "value":

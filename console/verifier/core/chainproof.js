@@ -15,14 +15,18 @@ function existence(bytes, what) {
 /** ICS-23: the stores' roots are opened once, each value when it is asked for. */
 function cometState(proof) {
   const appHash = headerField(proof.header, "app_hash");
-  const store = (bytes, store_) => proveStore(parseCommitment(bytes), text(store_), appHash);
+  let opened = null;
+  const stores = () => (opened ??= {
+    evm: proveStore(parseCommitment(proof.evm), text("evm"), appHash),
+    acc: proveStore(parseCommitment(proof.acc), text("acc"), appHash),
+  });
   const code = (account, contract) => {
-    const root = store(proof.acc, "acc");
+    const root = stores().acc;
     const value = proveValue(existence(account.proof, "account"), "iavl", root, accountKey(contract), account.value);
     return accountCodeHash(value);
   };
   const word = (item, contract, position) => {
-    const root = store(proof.evm, "evm");
+    const root = stores().evm;
     const value = proveValue(existence(item.proof, "word"), "iavl", root, slotKey(contract, position));
     return equal(value, item.value) ? value : refuse("ProvenValueMismatch", "the chain holds another word");
   };

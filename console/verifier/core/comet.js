@@ -59,11 +59,19 @@ export function checkTime({ seconds, nanos }, field) {
   if (nanos >= 1_000_000_000n || seconds > MAX_SECONDS) refuse("CometMalformed", "time out of range", field);
 }
 
+/** Complete, or empty as in a chain's first header. */
+export function checkBlockId({ hash, parts }, field) {
+  const complete = hash.length === 32 && parts.hash.length === 32 && parts.total >= 1n && !(parts.total >> 32n);
+  const empty = !hash.length && !parts.hash.length && parts.total === 0n;
+  if (!complete && !empty) refuse("CometMalformed", "block id neither complete nor empty", field);
+}
+
 export function checkHeaderForm(h) {
   const bad = (detail) => refuse("CometMalformed", detail, "header");
   if (h.height < 1n) bad("height below 1");
   checkTime(h.time, "header");
-  for (const hash of [...h.hashes, h.lastBlockId.hash, h.lastBlockId.parts.hash]) {
+  checkBlockId(h.lastBlockId, "last_block_id");
+  for (const hash of h.hashes) {
     if (hash.length !== 0 && hash.length !== 32) bad("a hash is neither empty nor 32 bytes");
   }
   for (const name of ["validators_hash", "app_hash", "next_validators_hash"]) {

@@ -1,7 +1,7 @@
 /** Answers to conformance lines (docs/spec/conformance.md). */
-import { equal, hex, isZero, toUint } from "./bytes.js";
+import { base64, equal, hex, isZero, text, toUint } from "./bytes.js";
 import { submitDigest } from "./chainstate.js";
-import { ABSENT, addressOf, FOR_BLOCK, HASHES, headerField, verifyCommit } from "./comet.js";
+import { ABSENT, addressOf, FOR_BLOCK, HASHES, headerField, checkBlockId, verifyCommit } from "./comet.js";
 import { checkBody, evidenceId, parseBody, parseLeaf, parseSubmission } from "./entry.js";
 import { refuse, Refusal } from "./errors.js";
 import * as f from "./fields.js";
@@ -12,7 +12,6 @@ import { verifyConsistency, verifyInclusion } from "./merkle.js";
 import { lookupAccount, lookupWord } from "./mpt.js";
 import { parseQbftHeader, verifySeals } from "./qbft.js";
 import { recover } from "./signatures.js";
-import { text } from "./bytes.js";
 import { verifyReceipt } from "./verify.js";
 
 const claim = (field, detail) => refuse("ClaimMismatch", detail ?? "not the proved one", field);
@@ -61,10 +60,12 @@ function validators(value, field) {
 function blockId(all) {
   all.only("hash", "parts");
   const parts = all.object("parts").only("total", "hash");
-  return {
+  const id = {
     hash: all.get("hash", upper()),
-    parts: { total: parts.get("total", f.integer({ below: 1n << 32n })), hash: parts.get("hash", upper()) },
+    parts: { total: parts.get("total", anyInteger), hash: parts.get("hash", upper()) },
   };
+  checkBlockId(id, all.path);
+  return id;
 }
 
 function header(all) {
@@ -90,28 +91,30 @@ function vote(value, field) {
     const empty =
       all.get("validator_address", f.string) === "" && all.get("timestamp", f.string) === "0001-01-01T00:00:00Z";
     const signature = all.get("signature", (item) => item);
-    if (!empty || (signature !== null && signature !== "")) f.invalid(field, "an absent vote says something");
+    if (!empty || (signature !== null && signature !== "")) refuse("CometMalformed", "an absent vote says something", field);
     return { flag };
   }
-  return {
+  const out = {
     flag,
     address: all.get("validator_address", upper()),
     time: all.get("timestamp", f.time),
     signature: all.get("signature", f.base64Bytes),
   };
+  if (out.signature.length !== 64) refuse("CometMalformed", "signature is not 64 bytes", field);
+  return out;
 }
 
 function operations(all, store, key) {
-  if (all.get("store", f.string) !== store) claim(all.name("store"));
+  if (all.get("store", f.string) !== store) f.invalid(all.name("store"), `not ${store}`);
   if (!equal(all.get("key", lower()), key)) claim(all.name("key"));
   const ops = all.get("ops", f.listOf((item, name) => {
     const op = new f.Fields(item, name).only("type", "key", "data");
-    return { type: op.get("type", f.string), key: op.get("key", f.base64Bytes), data: op.get("data", f.base64Bytes) };
+    return { type: op.get("type", f.string), key: op.get("key", f.string), data: op.get("data", f.base64Bytes) };
   }));
   if (ops.length !== 2) f.invalid(all.name("ops"), "not two operations");
   if (ops[0].type !== "ics23:iavl" || ops[1].type !== "ics23:simple") f.invalid(all.name("ops"), "other types");
-  if (!equal(ops[0].key, key)) claim(all.name("ops[0].key"));
-  if (!equal(ops[1].key, text(store))) claim(all.name("ops[1].key"));
+  if (ops[0].key !== base64(key)) claim(all.name("ops[0].key"));
+  if (ops[1].key !== base64(text(store))) claim(all.name("ops[1].key"));
   return { inner: parseCommitment(ops[0].data), outer: parseCommitment(ops[1].data) };
 }
 
@@ -129,7 +132,8 @@ function ics23(line) {
   const head = header(signed.object("header"));
   const commit = signed.object("commit").only("height", "round", "block_id", "signatures");
   const commitHeight = commit.get("height", f.decimal());
-  const round = commit.get("round", f.integer({ below: 1n << 31n }));
+  const round = commit.get("round", anyInteger);
+  if (round < 0n || round >> 31n) refuse("CometMalformed", "round out of range", "commit.round");
   const id = blockId(commit.object("block_id"));
   const votes = commit.get("signatures", f.listOf(vote));
   const storage = all.object("storage").only("store", "key", "ops");
@@ -138,7 +142,7 @@ function ics23(line) {
 
   if (all.has("chain_id") && all.get("chain_id", f.string) !== head.chainId) claim("chain_id");
   set.forEach(({ address, key }, at) => {
-    if (!equal(address, addressOf(key))) refuse("CometValidatorSetInvalid", "address is not the key's", `validators[${at}]`);
+    if (!equal(address, addressOf(key))) f.invalid(`validators[${at}].address`, "not the key's");
   });
   const hash = verifyCommit(head, { round, parts: id.parts, votes }, set, undefined, () => {
     if (commitHeight !== head.height) refuse("CometCommitMismatch", "height");
@@ -167,8 +171,8 @@ function ics23(line) {
 
 function checkedHeader(all) {
   const parsed = parseQbftHeader(all.get("header_rlp", lower()));
-  if (!equal(all.get("block_hash", lower(32)), parsed.hash)) claim("block_hash");
-  return parsed;
+  const stated = all.get("block_hash", lower(32));
+  return { ...parsed, checkHash: () => equal(stated, parsed.hash) || claim("block_hash") };
 }
 
 function compareSealers(all, sealers) {
@@ -183,7 +187,7 @@ function qbftStorage(all) {
     "kind", "about", "engine", "block_number", "header_rlp", "block_hash", "validators", "sealers", "contract", "slot",
     "value", "proof",
   );
-  const number = all.get("block_number", f.integer());
+  const number = all.get("block_number", anyInteger);
   const trusted = all.get("validators", f.listOf(f.address));
   all.get("sealers", f.listOf(f.address));
   const contract = all.get("contract", f.address);
@@ -205,6 +209,7 @@ function qbftStorage(all) {
   if (slots.length !== 1) f.invalid("proof.storageProof", "not one slot");
   const header = checkedHeader(all);
   const sealers = verifySeals(header, trusted);
+  header.checkHash();
   compareSealers(all, sealers);
   if (number !== header.number) claim("block_number");
   if (!equal(address, contract)) claim("proof.address");
@@ -226,15 +231,16 @@ function qbftHeader(all) {
     "kind", "about", "engine", "number", "round", "n_validators", "vote", "seals", "header_rlp", "block_hash", "validators",
     "sealers",
   );
-  const number = all.get("number", f.integer());
+  const number = all.get("number", anyInteger);
   const counted = all.has("n_validators") || all.has("vote") || all.has("seals");
-  const count = counted ? all.get("n_validators", f.integer()) : null;
+  const count = counted ? all.get("n_validators", anyInteger) : null;
   const vote = counted ? all.get("vote", f.listOf(lower())) : null;
-  const seals = counted ? all.get("seals", f.integer()) : null;
-  const round = counted ? all.maybe("round", f.integer()) : all.get("round", f.integer());
+  const seals = counted ? all.get("seals", anyInteger) : null;
+  const round = counted ? all.maybe("round", anyInteger) : all.get("round", anyInteger);
   const trusted = all.maybe("validators", f.listOf(f.address));
   const header = checkedHeader(all);
   const sealers = verifySeals(header, trusted ?? header.validators);
+  header.checkHash();
   compareSealers(all, sealers);
   if (number !== header.number) claim("number");
   if (round !== null && round !== header.round) claim("round");
@@ -258,11 +264,11 @@ function leafLine(all) {
   const body = all.get("body", f.nullOr(lower()));
   const id = all.maybe("evidenceId", lower(32));
   const parsed = parseLeaf(leaf);
+  if (id && !equal(id, evidenceId(leaf))) claim("evidenceId");
   if (body) {
     parseBody(body, parsed.kind);
     checkBody(parsed, body);
   }
-  if (id && !equal(id, evidenceId(leaf))) claim("evidenceId");
   return hex(evidenceId(leaf));
 }
 
@@ -271,12 +277,13 @@ function submissionLine(all) {
   const bytes = all.get("submission", lower());
   const root = all.maybe("root", lower(32));
   const signed = all.has("signer") || all.has("chainId") || all.has("contract");
-  const chainId = signed ? all.get("chainId", f.integer()) : null;
+  const chainId = signed ? all.get("chainId", anyInteger) : null;
   const contract = signed ? all.get("contract", f.address) : null;
   const signer = signed ? all.get("signer", f.address) : null;
   const submission = parseSubmission(bytes);
   if (root && !equal(root, submission.root)) claim("root");
   if (signed) {
+    if (chainId < 0n) refuse("MalformedInput", "below 0", "chainId");
     const digest = submitDigest({ ...submission, chainId, contract, count: submission.leaves.length });
     if (!equal(recover(digest, submission.signature, 27, "BadSignature"), signer)) claim("signer");
   }

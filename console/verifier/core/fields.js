@@ -115,10 +115,10 @@ export function quantity(value, field) {
 /** RFC 3339 UTC time: `{seconds, nanos}`. */
 export function time(value, field) {
   const found = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{0,8}[1-9]))?Z$/.exec(string(value, field));
-  if (!found) invalid(field, "not a time in UTC");
+  if (!found) refuse("CometMalformed", "not a time in UTC", field);
   const [, year, month, day, hour, minute, second, fraction = ""] = found;
   const millis = Date.UTC(+year, +month - 1, +day, +hour, +minute, +second);
   const same = new Date(millis).toISOString().slice(0, 19) === value.slice(0, 19);
-  if (!same || +year < 1970) invalid(field, "no such time from 1970 to 9999");
+  if (!same || +year < 1970) refuse("CometMalformed", "no such time from 1970 to 9999", field);
   return { seconds: BigInt(millis / 1000), nanos: BigInt(fraction.padEnd(9, "0")) };
 }

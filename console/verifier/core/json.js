@@ -63,7 +63,6 @@ class Parser {
       if (letter < " ") this.bad("control character");
       out += letter === "\\" ? this.escape() : letter;
     }
-    if (!out.isWellFormed?.() && /\p{Cs}/u.test(out)) this.bad("lone surrogate");
     return out;
   }
 

@@ -44,8 +44,10 @@ export function rootOf(hash, index, size, leaf, path) {
 }
 
 export function verifyInclusion(hash, index, size, leaf, path, root) {
-  const computed = rootOf(hash, index, size, leaf, path);
+  checkSize(size);
+  if (index < 0n || index >= size) refuse("MerkleIndexOutOfRange", "leaf index not below the tree size");
   checkHashes([root]);
+  const computed = rootOf(hash, index, size, leaf, path);
   if (!equal(computed, root)) refuse("MerkleRootMismatch", "path does not lead to the root");
 }
 

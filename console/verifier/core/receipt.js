@@ -68,7 +68,7 @@ function parseBatchLink(value) {
     size: shape.big(size, "link.size", 63, 1n),
     rootSha256: shape.bytes(rootSha256, "link.rootSha256", 32),
     rootSm3: shape.bytes(rootSm3, "link.rootSm3", 32),
-    time: shape.small(time, "link.time", 40),
+    time: shape.small(time, "link.time", 40, 1),
   };
 }
 
@@ -84,7 +84,7 @@ function parseHeader(value) {
   const header = {
     versionBlock: shape.big(h[0], "header.version"),
     versionApp: shape.big(h[1], "header.version"),
-    chainId: shape.text(h[2], "header.chainId"),
+    chainId: shape.label(h[2], "header.chainId", 50),
     height: shape.big(h[3], "header.height", 63),
     time: timestamp(h[4], h[5], "header.time"),
     lastBlockId: { hash: bytes(6), parts: { total: shape.big(h[7], "header.parts", 32), hash: bytes(8) } },
@@ -114,7 +114,7 @@ function parseCommit(value) {
   const [round, total, hash, votes] = shape.list(value, "commit", { size: 4 });
   return {
     round: shape.big(round, "commit.round", 31),
-    parts: { total: shape.big(total, "commit.parts", 32), hash: shape.bytes(hash, "commit.parts") },
+    parts: { total: shape.big(total, "commit.parts", 32), hash: shape.bytes(hash, "commit.parts", 32) },
     votes: shape.list(votes, "commit.votes", { most: 1000 }).map(parseVote),
   };
 }

@@ -39,7 +39,7 @@ function parseValidator(kind) {
     const [key, power, controller, group] = shape.list(value, "validators", { size: 4 });
     const parsed = {
       key: shape.bytes(key, "validators.key", kind === "ics23" ? 32 : 20),
-      power: shape.big(power, "validators.power", 63, 1n),
+      power: upTo(shape.big(power, "validators.power", 64, 1n), "validators.power", 1n << 60n),
       controller: name(controller, "validators.controller"),
       group: shape.big(group, "validators.group", 32),
     };
@@ -126,13 +126,13 @@ function checkLogs(logs, chains) {
 function parsePolicy(value, version) {
   const [witnesses, tokens] = shape.list(value, "policy", { size: 2 });
   return {
-    witnesses: upTo(witnesses, "policy.witnesses", version === 2 ? 1 : 16),
-    tokens: upTo(tokens, "policy.tokens", version === 2 ? 8 : 16),
+    witnesses: Number(upTo(witnesses, "policy.witnesses", version === 2 ? 1 : 16)),
+    tokens: Number(upTo(tokens, "policy.tokens", version === 2 ? 8 : 16)),
   };
 }
 
 function upTo(value, field, most) {
-  const number = shape.small(value, field);
+  const number = shape.big(value, field);
   return number > most ? malformed(field, `above ${most}`) : number;
 }
 

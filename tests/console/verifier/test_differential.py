@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 
 import pytest
 
 from protocol.hashing import sha256, sm3
+from tests.support.line_mutations import VECTORS, lines
 from tests.support.mutations import Case, cases
 from tests.support.second import Second, needs_node, second
+from verifier.conformance import answer
 from verifier.content import ContentDigests
 from verifier.verify import verify_receipt
 
@@ -68,3 +71,51 @@ def test_the_two_agree_on_a_thousand_mutations() -> None:
 @pytest.mark.slow
 def test_the_two_agree_on_ten_thousand_mutations() -> None:
     compare(2, 10_000)
+
+
+def compare_lines(kind: str, seed: int, count: int) -> Counter[str]:
+    """Codes seen over damaged lines; fails with every disagreement."""
+    seen: Counter[str] = Counter()
+    wrong: list[str] = []
+    with second(kind) as process:
+        for line, one_fault in lines(kind, seed, count):
+            ours = answer(kind, line)
+            theirs = process.raw(line)
+            seen[str(ours["code"])] += 1
+            if ours["accepted"] != theirs["accepted"] or (one_fault and ours["code"] != theirs["code"]):
+                wrong.append(f"{ours['code']} ({ours['detail']}) / {theirs['code']} ({theirs['detail']}): {line[:200]!r}")
+    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])
+    return seen
+
+
+KINDS = {"merkle": 8, "entry": 12, "ics23": 12, "mpt-qbft": 14}
+"""How many different codes a run meets at least."""
+
+
+@needs_node
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_two_answer_damaged_lines_alike(kind: str) -> None:
+    seen = compare_lines(kind, 1, 250)
+    assert len(seen) >= KINDS[kind], seen
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_two_answer_many_damaged_lines_alike(kind: str) -> None:
+    compare_lines(kind, 2, 3000)
+
+
+@needs_node
+def test_the_frozen_vectors_come_out_as_written() -> None:
+    with second("entry") as process:
+        for name in ("entry.json", "submission.json"):
+            for row in json.loads((VECTORS / name).read_text()):
+                assert process.ask(row["line"])["code"] == row["code"], row["name"]
+    recorded = json.loads((VECTORS / "recorded" / "qbft.json").read_text())
+    comet = json.loads((VECTORS / "recorded" / "cometbft.json").read_text())
+    rows = {"mpt-qbft": recorded["storage_proofs"] + recorded["headers"], "ics23": comet["vectors"]}
+    for kind, entries in rows.items():
+        with second(kind) as process:
+            for entry in entries:
+                assert process.ask(entry)["accepted"], entry.get("kind")
