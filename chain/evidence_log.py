@@ -15,6 +15,7 @@ from chain.evm import Evm, parse_log
 from chain.transactions import Call
 
 READER = bytes(20)
+_FIRST_LOOK = 64
 
 
 class HeadStatus(IntEnum):
@@ -118,6 +119,22 @@ class ContractReader:
         out: list[Anchored] = []
         for start in range(max(begin, self._first), end + 1, self._range):
             out += await self._events([_topic(log_id)], start, min(end, start + self._range - 1))
+        return sorted(out, key=lambda event: event.number)
+
+    async def anchored_down_to(self, log_id: bytes, size: int, last: int, first: int = 0) -> list[Anchored]:
+        """Events from block `last` back to `first`, in order, until one ends at or below `size`.
+
+        Looks at few blocks first: what is asked for is mostly new, and a pruned node has only the newer ones.
+        """
+        out: list[Anchored] = []
+        first, step = max(first, self._first), _FIRST_LOOK
+        while last >= first:
+            begin = max(first, last - step + 1)
+            found = await self._events([_topic(log_id)], begin, last)
+            out += found
+            if any(event.new_size <= size for event in found):
+                break
+            last, step = begin - 1, min(2 * step, self._range)
         return sorted(out, key=lambda event: event.number)
 
     async def _events(self, topics: Sequence[str], first: int, last: int) -> list[Anchored]:

@@ -36,6 +36,7 @@ _TEXTS = {
     "chain": Text("区块链", "chain"),
     "gateway": Text("网关", "gateway"),
     "worker": Text("后台任务", "worker"),
+    "witness": Text("见证", "witness"),
     "up": Text("运行", "up"),
     "not": Text("未运行", "down"),
     "nodes": Text("{running}/{all} 个节点，{moving}", "{running}/{all} nodes, {moving}"),
@@ -67,7 +68,7 @@ def up(args: argparse.Namespace) -> int:
     started = time.monotonic()
     if not args.json:
         print(_TEXTS["starting"].choose(lang), flush=True)
-    state = Stack(home, narrator).up(validators=args.validators)
+    state = Stack(home, narrator).up(validators=args.validators, witnesses=args.witnesses)
     if args.json:
         print(json.dumps(state.as_json(), ensure_ascii=False))
     else:
@@ -119,7 +120,8 @@ def _print(args: argparse.Namespace, state: StackState) -> None:
     print(f"{word('chain'):<10} {nodes}")
     for service in state.services:
         where = f"  {state.gateway_url}" if service.name == "gateway" and service.running else ""
-        print(f"{word(service.name):<10} {up(service.running)}{where}")
+        kind, _, who = service.name.partition(":")
+        print(f"{word(kind):<10} {up(service.running)}{where}{who and f'  {who}'}")
     evidence = (state.evidence or {}).get("evidence")
     if evidence is not None:
         from cli.people import log_lines

@@ -52,6 +52,7 @@ from chain.networks.state import MAX_VALIDATORS
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from chain.transactions import Call
+from cli.stack_witnesses import WITNESSES, LocalWitness, LocalWitnesses
 from cli.trust_build import local_validators
 from cli.trust_build import write as write_trust
 from protocol.acts import SetHpkeKey
@@ -63,6 +64,7 @@ from protocol.keyslot import log_slot_position
 from storage.cluster import Cluster
 from verifier.succession import accept_first, accept_next
 from verifier.trust import TrustFile
+from verifier.witness_policy import EMPTY_POLICY, WitnessPolicy
 
 CONFIGURATION = "caseledger.toml"
 GATEWAY, WORKER = "gateway", "worker"
@@ -109,6 +111,7 @@ _STEPS = {
     "trust": Text("信任文件（法院与监管签署）", "trust file, signed by court and regulator"),
     "gateway": Text("网关 {url}", "gateway {url}"),
     "worker": Text("后台任务", "worker"),
+    "witnesses": Text("见证 {who}", "witnesses {who}"),
 }
 
 
@@ -198,11 +201,17 @@ class Stack:
         self.trust_path = self.home / "trust" / "consortium.cltrust"
         self.accepted_path = self.home / "trust" / "accepted.cltrust"
         self._say = narrator or Silent()
+        self.witnesses = LocalWitnesses(self.home, self.run_folder)
 
     # -- up -------------------------------------------------------------------------------------------
 
-    def up(self, *, validators: int | None = None, services: bool = True) -> StackState:
+    def up(
+        self, *, validators: int | None = None, services: bool = True, witnesses: int | None = None
+    ) -> StackState:
         """Bring everything to life; safe to call at any time, also while all of it runs.
+
+        `witnesses`: how many local ones there are at least; None: those of before, or with four validators
+        and more, three.
 
         Raises:
             NetworkSettingRefused: before anything is started
@@ -210,6 +219,8 @@ class Stack:
         """
         if validators is not None and not 1 <= validators <= MAX_VALIDATORS:
             raise NetworkSettingRefused(f"1 to {MAX_VALIDATORS} validators", field="validators")
+        if witnesses is not None and not 0 <= witnesses <= len(WITNESSES):
+            raise NetworkSettingRefused(f"0 to {len(WITNESSES)} witnesses", field="witnesses")
         # A node that answers late is left and asked again; that is no news for the person who waits here.
         logging.getLogger("chain").addHandler(logging.NullHandler())
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -222,10 +233,13 @@ class Stack:
                 self._migrate(cluster)
             with self._say.step("consortium"):
                 consortium = self.consortium()
-            asyncio.run(self._chain(cluster, network, consortium))
-            port = self._configure()
+            courts = self.witnesses.prepare(network, witnesses)
+            asyncio.run(self._chain(cluster, network, consortium, LocalWitnesses.policy(courts)))
+            port = self._configure(LocalWitnesses.tables(courts))
+            self.witnesses.publish(courts, self.home / deployments.FILE_NAME, self.accepted_path)
             if services:
                 self.start_services(port)
+                self._start_witnesses(courts)
         return self.state()
 
     def start_services(self, port: int) -> None:
@@ -239,6 +253,12 @@ class Stack:
         with self._say.step("gateway", url=f"http://127.0.0.1:{port}"):
             self._service(GATEWAY)
             self.wait_ready(GATEWAY)
+
+    def _start_witnesses(self, courts: list[LocalWitness]) -> None:
+        """Last, so that nobody waits for them."""
+        if courts:
+            with self._say.step("witnesses", who=", ".join(one.slug for one in courts)):
+                self.witnesses.start(courts, service_environment())
 
     def _network(self, validators: int | None) -> CometNetwork:
         try:
@@ -265,7 +285,9 @@ class Stack:
             partial.rename(path)
         return consortiums.load(path)
 
-    async def _chain(self, cluster: Cluster, network: CometNetwork, consortium: Consortium) -> None:
+    async def _chain(
+        self, cluster: Cluster, network: CometNetwork, consortium: Consortium, policy: WitnessPolicy
+    ) -> None:
         engine = profile("cometbft")
         async with RpcPool(
             network.rpc_urls, engine,
@@ -284,7 +306,7 @@ class Stack:
                 own = consortium.logs[0]
                 await self._register(cluster, deployment, own)
             with self._say.step("trust"):
-                await self._trust(pool, deployment, consortium)
+                await self._trust(pool, deployment, consortium, policy)
 
     async def _deploy(
         self, evm: Evm, deployer: RelayerKey, network: CometNetwork, consortium: Consortium, gas_price: int
@@ -390,7 +412,9 @@ class Stack:
         finally:
             await conn.close()
 
-    async def _trust(self, pool: RpcPool, deployment: Deployment, consortium: Consortium) -> None:
+    async def _trust(
+        self, pool: RpcPool, deployment: Deployment, consortium: Consortium, policy: WitnessPolicy
+    ) -> None:
         """Drafts the trust file from the chain, signs it with the home's trust keys, accepts it.
 
         One machine plays every part here; in a consortium court and regulator sign on their own machines and
@@ -401,8 +425,9 @@ class Stack:
             held = TrustFile.parse(self.trust_path.read_bytes())
         names = trustfile.named_validators(consortium, local_validators(self.home))
         made = await trustfile.draft(
-            pool, deployment, consortium, named=names, now=int(time.time()), held=held, valid_for=VALIDITY
-        )
+            pool, deployment, consortium, named=names, now=int(time.time()), held=held, valid_for=VALIDITY,
+            policy=None if policy == EMPTY_POLICY else policy,
+        )  # fmt: skip
         if held is not None and not trustfile.changed(held, made):
             return
         made = trustfile.sign(made, map(load_ed25519, sorted(self.keys.glob("trust-*.json"))))
@@ -413,8 +438,24 @@ class Stack:
         write_trust(self.trust_path, made)
         write_trust(self.accepted_path, made)
 
-    def _configure(self) -> int:
-        """Writes the settings file once; a taken port is replaced in it. Returns the gateway's port."""
+    def _configure(self, witnesses: str) -> int:
+        """Writes the settings file once; a taken port is replaced in it. Returns the gateway's port.
+
+        `witnesses`: the tables of the local ones, which are kept up to date at the file's end.
+        """
+        port = self._configure_gateway()
+        if witnesses:
+            path = self.home / CONFIGURATION
+            text = path.read_text(encoding="utf-8")
+            wanted = text.partition(_WITNESS_MARK)[0].rstrip("\n") + f"\n\n{_WITNESS_MARK}\n{witnesses}"
+            if wanted != text:
+                partial = path.with_suffix(".tmp")
+                partial.write_text(wanted, encoding="utf-8")
+                partial.rename(path)
+                self.stop_service(WORKER)
+        return port
+
+    def _configure_gateway(self) -> int:
         path = self.home / CONFIGURATION
         if not path.exists():
             port = processes.free_ports(1)[0]
@@ -489,6 +530,8 @@ class Stack:
         """Stops all in the order in which nothing is cut off; data is kept."""
         for name in SERVICES:
             self.stop_service(name)
+        for slug in self.witnesses.existing():
+            self.witnesses.stop(slug)
         with suppress(NetworkMissing):
             CometNetwork.load(self.home).down()
         Cluster(self.home).stop()
@@ -530,6 +573,9 @@ class Stack:
                     name, handle.pid if alive else None, alive, alive and (name != GATEWAY or ready == 200)
                 )
             )
+        for slug in self.witnesses.existing():
+            pid = self.witnesses.alive(slug)
+            services.append(ServiceState(f"witness:{slug}", pid, pid is not None, pid is not None))
         return StackState(
             str(self.home), database, validators, running, moving, self.gateway_url, tuple(services), evidence
         )
@@ -573,6 +619,7 @@ def service_environment() -> dict[str, str]:
     return chosen
 
 
+_WITNESS_MARK = "# Local witnesses, kept by `caseledger up`."
 _CONFIGURATION = """# Made by `caseledger up`. Times in seconds. Settings: docs/operator.md
 [gateway]
 port = {port}

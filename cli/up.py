@@ -15,6 +15,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     """Register the subcommand."""
     parser = local.add_parser("up", subparsers, help_text)
     parser.add_argument("--validators", type=int, metavar="N", help="1 – 7")
+    parser.add_argument("--witnesses", type=int, metavar="N", help="0 – 4")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -149,26 +149,43 @@ def init(home: Path, name: str) -> tuple[bytes, bytes]:
     Raises:
         WitnessSettingsInvalid, and errors of key files
     """
-    from agent.keys import KeyLabel, key_path, new_key, save_key
     from monitor.settings import FILE_NAME, TABLE, load
 
-    for key in KEY_NAMES:
-        if not key_path(home / "keys", key).exists():
-            save_key(new_key("ed25519", KeyLabel(key, PURPOSE)), home / "keys")
+    make_keys(home)
     path = home / FILE_NAME
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if f"[{TABLE}]" not in text:
-        sha256, sm3 = map(json.dumps, KEY_NAMES)
-        table = f"[{TABLE}]\nname = {json.dumps(name)}\nsha256_key = {sha256}\nsm3_key = {sm3}\n"
         partial = path.with_suffix(".tmp")
-        partial.write_text(f"{text}\n{table}" if text else table, encoding="utf-8")
+        partial.write_text("\n".join(filter(None, (text, _witness_table(name)))), encoding="utf-8")
         partial.rename(path)
     found = keys_of(load(home))
     return found[0].public_key, found[1].public_key
 
 
-def chain_table(network: Network) -> str:
-    """The table `[chain]` of a witness's settings."""
+def make_keys(home: Path) -> tuple[bytes, ...]:
+    """Both keys, made unless they are there; their public parts by algorithm number."""
+    from agent.keys import KeyLabel, key_path, load_ed25519, new_key, save_key
+
+    found = []
+    for name in KEY_NAMES:
+        path = key_path(home / "keys", name)
+        if not path.exists():
+            save_key(new_key("ed25519", KeyLabel(name, PURPOSE)), home / "keys")
+        found.append(load_ed25519(path).public_key)
+    return tuple(found)
+
+
+def settings_text(name: str, network: Network) -> str:
+    """The settings file of a witness with its own node."""
+    return f"{_chain_table(network)}\n{_witness_table(name)}"
+
+
+def _witness_table(name: str) -> str:
+    sha256, sm3 = map(json.dumps, KEY_NAMES)
+    return f"[witness]\nname = {json.dumps(name)}\nsha256_key = {sha256}\nsm3_key = {sm3}\n"
+
+
+def _chain_table(network: Network) -> str:
     return (
         f"[chain]\nengine = {json.dumps(network.engine)}\nchain_id = {network.chain_id}\n"
         f"network_id = {json.dumps(network.network_id)}\nrpc_urls = {json.dumps(list(network.rpc))}\n"

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chain.capture import CapturedBatch, CodeMismatch, LinkAbsent, OtherBatchAnchored, assemble, capture
 from chain.deployment import Deployment
@@ -36,7 +36,6 @@ from verifier.trust_payload import TrustedChain, TrustedLog
 STALE_SECONDS = 60.0
 """How old the newest block may be, unless the engine's profile allows more."""
 KEPT_HEADS = 256
-KEPT_EVENTS = 4096
 _NO_KEY = cbor.encode([bytes(32), b""])
 """Key part of a proof that opens no signer's key."""
 _LIES = tuple(lie for lie in Lie if not lie.forgivable)
@@ -55,23 +54,6 @@ class AnchoredHead:
     def root(self, algorithm: int) -> bytes:
         """0 SHA-256, 1 SM3."""
         return self.root_sm3 if algorithm else self.root_sha256
-
-
-@dataclass
-class _Followed:
-    """Events of one log that the node told of the blocks `start` to `upto`, by size."""
-
-    start: int
-    upto: int
-    events: dict[int, Anchored] = field(default_factory=dict)
-
-    def add(self, events: list[Anchored], upto: int) -> None:
-        self.events |= {event.new_size: event for event in events}
-        self.upto = upto
-        if len(self.events) > 2 * KEPT_EVENTS:
-            kept = sorted(self.events.values(), key=lambda event: event.number)[-KEPT_EVENTS:]
-            self.events = {event.new_size: event for event in kept}
-            self.start = kept[0].block_number + 1
 
 
 class OwnNode:
@@ -102,7 +84,6 @@ class OwnNode:
             depth=pool.profile.depth,
             max_range=pool.profile.max_log_range,
         )
-        self._followed: dict[bytes, _Followed] = {}
         self._proved: OrderedDict[tuple[bytes, int], AnchoredHead] = OrderedDict()
         self._locks: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -121,12 +102,7 @@ class OwnNode:
             try:
                 head = await self._prove(log, identity, size, since)
             except ChainError as error:
-                # What was told together with a lie is read again.
-                self._followed.pop(identity, None)
-                raise await self._named(error, lies) from None
-            except OwnNodeLied:
-                self._followed.pop(identity, None)
-                raise
+                raise self._named(error, lies) from None
             self._proved[identity, size] = head
             while len(self._proved) > KEPT_HEADS:
                 self._proved.popitem(last=False)
@@ -161,20 +137,13 @@ class OwnNode:
     async def _event(self, identity: bytes, size: int, since: int) -> Anchored:
         """The event of the batch that ends at `size`, as the node tells it."""
         last = await self._reader.final_block()
-        first = max(self._deployment.block, since)
-        followed = self._followed.get(identity)
-        if followed is None or first < followed.start:
-            followed = self._followed[identity] = _Followed(first, first - 1)
-        if last > followed.upto:
-            events = await self._reader.anchored_between(identity, followed.upto + 1, last)
-            followed.add(events, last)
-        found = followed.events.get(size)
-        if found is not None:
-            return found
+        events = await self._reader.anchored_down_to(identity, size, last, since)
+        for event in events:
+            if event.new_size == size:
+                return event
         head = await self._reader.head(identity, last)
-        told = max((one.number for one in followed.events.values()), default=0)
+        told = events[-1].number if events else 0
         if head.batches > told and head.size >= size:
-            self._followed.pop(identity)
             raise OwnNodeLied(f"{Lie.WITHHELD_LOGS}: {head.batches} batches, events of {told}", field="node")
         await self._fresh(int((await self._evm.head()).time))
         raise CheckpointNotAnchored(
@@ -202,7 +171,7 @@ class OwnNode:
         left = self._pool.metrics.left
         return sum(times for (_, reason), times in left.items() if reason in _LIES)
 
-    async def _named(self, error: ChainError, before: int) -> WitnessRefusal:
+    def _named(self, error: ChainError, before: int) -> WitnessRefusal:
         """A failure in the witness's words: whether the node lied, stands still, or just does not answer."""
         if isinstance(error, LinkAbsent | OtherBatchAnchored):
             return OwnNodeLied(f"the event it told is not what the state holds: {error.code}", field="node")
