@@ -75,6 +75,20 @@ class Verdict:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one attestation; `code` is Ok where it counts."""
+
+    position: int
+    kind: str
+    code: str
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON members."""
+        return {"position": self.position, "kind": self.kind, "code": self.code, "detail": self.detail}
+
+
 class Inconclusive(Exception):
     """Ends a step that neither passed nor failed. Never leaves `verify`."""
 
@@ -134,6 +148,9 @@ class Report:
     verdicts: tuple[Verdict, ...]
     facts: Facts
     unchecked_attestations: tuple[str, ...] = ()
+    """Kinds that this version does not know."""
+    attestations: tuple[Finding, ...] = ()
+    """What became of those that it knows, by their place in the receipt."""
 
     @property
     def result(self) -> Result:
@@ -180,6 +197,7 @@ class Report:
             "missing": list(self.missing),
             "facts": dict(self.facts),
             "verdicts": [verdict.as_dict() for verdict in self.verdicts],
+            "attestations": [finding.as_dict() for finding in self.attestations],
             "uncheckedAttestations": list(self.unchecked_attestations),
         }
 

@@ -14,7 +14,9 @@ from protocol.entry import Body, Continuation, EvidenceClass
 from protocol.errors import UnknownVersion
 from protocol.hashing import SHA256, SM3, sha256, sm3
 from protocol.identifiers import case_commitment, case_ref
-from verifier import errors
+from verifier import attestation, errors
+from verifier.attestation import Known
+from verifier.attested import Attested, Rules, evaluate
 from verifier.content import ContentDigests
 from verifier.errors import UnknownProofKind
 from verifier.merkle_verify import verify_inclusion
@@ -31,26 +33,36 @@ def verify_receipt(
     content: ContentDigests | None = None,
     at: int,
     case_id: bytes | None = None,
+    ignore_sha256: bool = False,
+    mldsa: bool = False,
 ) -> Report:
     """Verify one receipt at evaluation time `at` (seconds UTC).
 
     `content` are the digests of the file that is claimed to be the document, None when there is none to
-    compare; `case_id` (32 bytes) is checked when given. Never raises for anything inside the arguments.
+    compare; `case_id` (32 bytes) is checked when given. `ignore_sha256`: SHA-256 counts as broken
+    (docs/spec/attestation.md §6); `mldsa`: ML-DSA-44 cosignatures count. Never raises for anything inside the
+    arguments.
     """
     found: dict[str, Verdict] = {}
-    parsed = _step1_receipt(receipt, found)
+    rules = Rules(ignore_sha256, mldsa)
+    known: list[Known | None] = []
+    parsed = _step1_receipt(receipt, found, known)
     anchor = _step1_trust(trust, at, found)
-    attestations = tuple(one.kind for one in parsed.attestations) if parsed else ()
-    facts: Facts = {}
+    facts: Facts = {"ignoredAlgorithm": "sha256"} if ignore_sha256 else {}
     if anchor:
         facts |= _trust_facts(anchor)
     if parsed:
         facts |= _receipt_facts(parsed)
-        _step2_content(parsed.core, content, found)
-        _step3_inclusion(parsed.core, case_id, found)
+        _step2_content(parsed.core, content, found, rules)
+        _step3_inclusion(parsed.core, case_id, found, rules)
+    attested = Attested()
     if parsed and anchor:
-        steps_4_to_9(parsed.core, anchor.payload, at, found, facts)
-    return Report(at, complete(found, _REASONS), facts, attestations)
+        if parsed.attestations and found["inclusion"].status is Status.PASS:
+            attested = evaluate(parsed, known, anchor.payload, at, rules)
+        steps_4_to_9(parsed.core, anchor.payload, attested, at, rules, found, facts)
+    kinds = parsed.attestations if parsed else ()
+    unknown = tuple(one.kind for one, read in zip(kinds, known, strict=True) if read is None)
+    return Report(at, complete(found, _REASONS), facts, unknown, attested.ordered())
 
 
 _REASONS = (("custody", "DigestsOnly"), ("provenance", "DigestsOnly"))
@@ -85,12 +97,14 @@ def _receipt_facts(receipt: Receipt) -> Facts:
     }
 
 
-def _step1_receipt(data: bytes, found: dict[str, Verdict]) -> Receipt | None:
+def _step1_receipt(data: bytes, found: dict[str, Verdict], known: list[Known | None]) -> Receipt | None:
     with Step("receipt", found) as step:
         try:
             receipt = Receipt.parse(data)
         except (UnknownVersion, UnknownProofKind) as error:
             raise Inconclusive(Status.INDETERMINATE, error.code, error.detail) from None
+        read = [attestation.parse(one, position) for position, one in enumerate(receipt.attestations)]
+        known.extend(read)
         step.note("receipt.id", receipt.receipt_id)
         return receipt
     return None
@@ -120,7 +134,9 @@ def _step1_trust(data: bytes, at: int, found: dict[str, Verdict]) -> TrustFile |
     return anchor
 
 
-def _step2_content(core: Core, content: ContentDigests | None, found: dict[str, Verdict]) -> None:
+def _step2_content(
+    core: Core, content: ContentDigests | None, found: dict[str, Verdict], rules: Rules
+) -> None:
     with Step("content", found) as step:
         leaf = entry.parse_leaf(core.leaf)
         if core.body is None:
@@ -130,7 +146,7 @@ def _step2_content(core: Core, content: ContentDigests | None, found: dict[str, 
         for what, digest, expected in (
             ("body.sha256", sha256(core.body), leaf.body_sha256),
             ("body.sm3", sm3(core.body), leaf.body_sm3),
-        ):
+        )[rules.ignore_sha256 :]:
             if not compare_digest(digest, expected):
                 raise errors.BodyMismatch(
                     f"{what} is {digest.hex()}, the leaf has {expected.hex()}", field="body"
@@ -141,32 +157,32 @@ def _step2_content(core: Core, content: ContentDigests | None, found: dict[str, 
         body = entry.parse_body(core.body, leaf.header.evidence_class)
         if isinstance(body, Continuation):
             raise Inconclusive(Status.INDETERMINATE, "NoContent", "a log continuation describes no file")
-        _compare_content(step, body, content)
+        _compare_content(step, body, content, rules)
 
 
-def _compare_content(step: Step, body: Body, content: ContentDigests) -> None:
+def _compare_content(step: Step, body: Body, content: ContentDigests, rules: Rules) -> None:
     if content.size != body.content_size:
         raise errors.ContentMismatch(f"{content.size} bytes, recorded are {body.content_size}", field="size")
     step.note("content.size", content.size)
     for what, digest, expected in (
         ("sha256", content.sha256, body.content_sha256),
         ("sm3", content.sm3, body.content_sm3),
-    ):
+    )[rules.ignore_sha256 :]:
         if not compare_digest(digest, expected):
             raise errors.ContentMismatch(f"{digest.hex()}, recorded is {expected.hex()}", field=what)
         step.note(f"content.{what}", digest)
 
 
-def _step3_inclusion(core: Core, case_id: bytes | None, found: dict[str, Verdict]) -> None:
+def _step3_inclusion(core: Core, case_id: bytes | None, found: dict[str, Verdict], rules: Rules) -> None:
     with Step("inclusion", found) as step:
         where, link = core.inclusion, core.link
-        verify_inclusion(
-            SHA256, SHA256.leaf(core.leaf), where.index, link.size, where.path_sha256, link.root_sha256
-        )
+        if not rules.ignore_sha256:
+            leaf = SHA256.leaf(core.leaf)
+            verify_inclusion(SHA256, leaf, where.index, link.size, where.path_sha256, link.root_sha256)
+            step.note("link.rootSha256", link.root_sha256)
         verify_inclusion(SM3, SM3.leaf(core.leaf), where.index, link.size, where.path_sm3, link.root_sm3)
         step.note("leaf.id", entry.evidence_id(core.leaf))
         step.note("leaf.index", f"{where.index} < {link.size}")
-        step.note("link.rootSha256", link.root_sha256)
         step.note("link.rootSm3", link.root_sm3)
         head = entry.parse_leaf(core.leaf).header
         if head.evidence_class is EvidenceClass.LOG_CONTINUATION and where.index != 0:

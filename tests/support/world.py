@@ -75,6 +75,7 @@ class World:
     continuation: bytes | None = None
     index: int = 6
     batch: int = 3
+    height: int = STATE_HEIGHT
     signer: str = "bank"
     """Whose key signs the submission."""
     slot: KeySlot = field(
@@ -183,12 +184,12 @@ class World:
         if self.kind == "ics23":
             state = fakechain.comet_state(slots, codes)
             signed = fakechain.comet_commit(
-                self._comet_keys, chain_id=self.network_id, height=STATE_HEIGHT + 1, time=self.block_time,
+                self._comet_keys, chain_id=self.network_id, height=self.height + 1, time=self.block_time,
                 app_hash=state.app_hash, absent=self.absent, nil=self.nil,
             )  # fmt: skip
             log_account, registry_account = account_key(self.evidence_log), account_key(self.registry)
             return Ics23Proof(
-                STATE_HEIGHT, signed, state.evm, state.acc,
+                self.height, signed, state.evm, state.acc,
                 Ics23Value(state.records[log_account], state.accounts[log_account]),
                 Ics23Value(state.records[registry_account], state.accounts[registry_account]),
                 Ics23Value(link, state.words[storage_key(self.evidence_log, link_at)]),
@@ -198,14 +199,14 @@ class World:
             eth = fakechain.eth_state(slots, codes)
             sealers = [at for at in range(4) if at not in (self.absent or (3,))]
             header = fakechain.qbft_header(
-                fakechain.qbft_validators(self.seed), number=STATE_HEIGHT + 1, time=self.block_time,
+                fakechain.qbft_validators(self.seed), number=self.height + 1, time=self.block_time,
                 state_root=eth.root, sealers=sealers,
             )  # fmt: skip
             return MptQbftProof(
                 header, eth.accounts.proof(self.evidence_log), eth.storage[self.evidence_log].proof(link_at),
                 eth.accounts.proof(self.registry), eth.storage[self.registry].proof(key_at),
             )  # fmt: skip
-        return NoProof(STATE_HEIGHT + 1)
+        return NoProof(self.height + 1)
 
     @cached_property
     def _comet_keys(self) -> list[Ed25519PrivateKey]:

@@ -1,0 +1,286 @@
+"""What the attestations of one receipt prove (docs/spec/attestation.md §2, §3, §5, §6).
+
+Pure. Keys, witnesses and authorities come from the trust file alone; a root is always recomputed from the
+leaf. Chain proofs are only collected here: `verify_chain` runs its steps on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from protocol.checkpoint import (
+    ALGORITHM_SHA256,
+    TREE_HASHES,
+    TYPE_MLDSA44,
+    Checkpoint,
+    CosignatureInvalid,
+    statement_origin,
+    verify_checkpoint,
+    verify_cosignature,
+)
+from protocol.errors import CaseledgerError
+from protocol.hashing import ALGORITHMS
+from verifier.attestation import (
+    ChainAttestation,
+    Known,
+    RenewalAttestation,
+    TokenAttestation,
+    Where,
+    WitnessAttestation,
+)
+from verifier.chainproof import ChainProof
+from verifier.errors import CheckpointTooSmall, CosignatureInFuture
+from verifier.merkle_verify import root_from_inclusion
+from verifier.receipt import Core, Receipt
+from verifier.trust_payload import TrustedLog, TrustPayload
+from verifier.verdict import Finding
+from verifier.witness_policy import quorum_by
+
+if TYPE_CHECKING:
+    from verifier.timetoken import TimeToken
+
+T = TypeVar("T")
+RENEWAL_TAG = b"caseledger/renewal/v1"
+BEFORE_BLOCK = 300
+"""Seconds that a token's clock may be behind the block's."""
+IGNORED = "AlgorithmIgnored"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the person who verifies asked for, beyond the trust file."""
+
+    ignore_sha256: bool = False
+    """SHA-256 counts as broken: only what SM3 protects is looked at."""
+    mldsa: bool = False
+    """ML-DSA-44 cosignatures count."""
+
+    @property
+    def algorithms(self) -> tuple[int, ...]:
+        """Trees whose checkpoints are looked at."""
+        return (1,) if self.ignore_sha256 else (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """A satisfied witness policy: since when (seconds UTC), by whom, over a tree of which size."""
+
+    time: int
+    names: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A good token over a checkpoint. An expired one no longer counts; a renewal would have kept it."""
+
+    authority: str
+    time: int
+    algorithm: int
+    expired: bool
+
+
+@dataclass(slots=True)
+class Attested:
+    """Everything that the attestations prove, and the first thing that is wrong with each sort."""
+
+    findings: list[Finding] = field(default_factory=list)
+    quorums: dict[int, Quorum] = field(default_factory=dict)
+    """By algorithm."""
+    stamps: tuple[Stamp, ...] = ()
+    proofs: tuple[tuple[int, ChainProof], ...] = ()
+    """Position and chain proof of the `chain` attestations."""
+    witness_error: CaseledgerError | None = None
+    token_error: CaseledgerError | None = None
+
+    @property
+    def counting(self) -> tuple[Stamp, ...]:
+        """Tokens that count."""
+        return tuple(one for one in self.stamps if not one.expired)
+
+    def ordered(self) -> tuple[Finding, ...]:
+        """Findings by position."""
+        return tuple(sorted(self.findings, key=lambda one: one.position))
+
+    def inside(self, closed_at: int, tokens_required: int) -> str | None:
+        """What shows that the SHA-256 tree stood before `closed_at`: words for the report, or None."""
+        quorum = self.quorums.get(ALGORITHM_SHA256)
+        if quorum is not None and quorum.time <= closed_at:
+            return f"witnesses {quorum.time} <= {closed_at}"
+        names = {
+            one.authority
+            for one in self.counting
+            if one.algorithm == ALGORITHM_SHA256 and one.time <= closed_at
+        }
+        # No requirement is not the same as no token needed.
+        return f"tokens of {len(names)} <= {closed_at}" if len(names) >= max(1, tokens_required) else None
+
+
+def evaluate(
+    receipt: Receipt, known: Sequence[Known | None], payload: TrustPayload, at: int, rules: Rules
+) -> Attested:
+    """Check every attestation of a receipt whose inclusion holds; `known` are its attestations as parsed."""
+    out = Attested()
+    log = payload.log(receipt.core.log.origin)
+    if log is None or log.chain_id != receipt.core.log.chain_id:
+        # Whose checkpoints they are cannot be known; step 5 says that the log is not named.
+        return out
+    _Witnesses(receipt.core, log, payload, at, rules, out).run(_of(known, WitnessAttestation))
+    _Tokens(receipt, known, payload, at, rules, out).run()
+    out.proofs = tuple((position, one.proof) for position, one in _of(known, ChainAttestation))
+    return out
+
+
+def _of(known: Iterable[Known | None], kind: type[T]) -> Iterator[tuple[int, T]]:
+    return ((at, one) for at, one in enumerate(known) if isinstance(one, kind))
+
+
+def checkpoint_of(core: Core, algorithm: int, where: Where | None) -> Checkpoint:
+    """The tree head that an attestation speaks of, recomputed from the leaf.
+
+    Raises:
+        CheckpointTooSmall, or an error of the inclusion path
+    """
+    alg = TREE_HASHES[algorithm]
+    size, path = core.link.size, (core.inclusion.path_sha256, core.inclusion.path_sm3)[algorithm]
+    if where is not None:
+        if where.size < size:
+            raise CheckpointTooSmall(f"{where.size} leaves, the batch has {size}", field="where")
+        size, path = where.size, where.path
+    root = root_from_inclusion(alg, alg.leaf(core.leaf), core.inclusion.index, size, path)
+    return Checkpoint(statement_origin(core.log.origin, algorithm), size, root)
+
+
+@dataclass(slots=True)
+class _Witnesses:
+    core: Core
+    log: TrustedLog
+    payload: TrustPayload
+    at: int
+    rules: Rules
+    out: Attested
+    times: dict[Checkpoint, dict[str, int]] = field(default_factory=dict)
+
+    def run(self, attestations: Iterable[tuple[int, WitnessAttestation]]) -> None:
+        for position, one in attestations:
+            code, detail = IGNORED, ""
+            if one.algorithm in self.rules.algorithms:
+                try:
+                    names = self._check(one)
+                    code, detail = ("Ok", ", ".join(names)) if names else ("WitnessUnknown", "")
+                except CaseledgerError as error:
+                    self.out.witness_error = self.out.witness_error or error
+                    code, detail = error.code, error.detail
+            self.out.findings.append(Finding(position, one.kind, code, detail))
+        # A quorum is over one and the same tree: cosignatures over two would not exclude a split view.
+        for head, times in self.times.items():
+            met = quorum_by(self.payload.witness_policy, times)
+            before = self.out.quorums.get(head.algorithm)
+            if met is not None and (before is None or met[0] < before.time):
+                self.out.quorums[head.algorithm] = Quorum(met[0], met[1], head.size)
+
+    def _check(self, one: WitnessAttestation) -> list[str]:
+        head = checkpoint_of(self.core, one.algorithm, one.where)
+        verify_checkpoint(self.log.log_key, head, one.log_signature)
+        named = self.payload.witness_policy.named(one.algorithm)
+        names = []
+        for line in one.cosignatures:
+            witness = named.get(line.key_id)
+            if witness is None or (witness.kind == TYPE_MLDSA44 and not self.rules.mldsa):
+                continue
+            verify_cosignature(
+                witness.kind, witness.name, witness.public_key, line.time, head, line.signature
+            )
+            if line.time == 0:
+                raise CosignatureInvalid(f"by {witness.name}, without a time", field="cosignature")
+            if line.time > self.at:
+                raise CosignatureInFuture(
+                    f"by {witness.name} at {line.time}, evaluated at {self.at}", field="cosignature"
+                )
+            times = self.times.setdefault(head, {})
+            times[witness.name] = min(line.time, times.get(witness.name, line.time))
+            names.append(witness.name)
+        return names
+
+
+class _Ignored(Exception):
+    """The token rests on an algorithm that is not looked at."""
+
+
+@dataclass(slots=True)
+class _Tokens:
+    receipt: Receipt
+    known: Sequence[Known | None]
+    payload: TrustPayload
+    at: int
+    rules: Rules
+    out: Attested
+
+    def run(self) -> None:
+        stamped = [
+            (position, one)
+            for position, one in enumerate(self.known)
+            if isinstance(one, (TokenAttestation, RenewalAttestation))
+        ]
+        if not stamped:
+            return
+        good = [
+            (position, one, token)
+            for position, one in stamped
+            if (token := self._verified(position, one)) is not None
+        ]
+        # A renewal stands behind what it lists, so going backwards each is judged before what it keeps alive.
+        judged: dict[int, list[int]] = {}
+        stamps: list[Stamp] = []
+        for position, one, token in reversed(good):
+            expired = all(token.expired_at(time) for time in (self.at, *judged.get(position, ())))
+            if isinstance(one, TokenAttestation):
+                stamps.append(Stamp(token.authority, token.gen_time, one.algorithm, expired))
+            elif not expired:
+                for listed in one.positions:
+                    judged.setdefault(listed, []).append(token.gen_time)
+            code = "TokenExpired" if expired else "Ok"
+            self.out.findings.append(Finding(position, one.kind, code, f"{token.authority} {token.gen_time}"))
+        self.out.stamps = tuple(reversed(stamps))
+
+    def _verified(self, position: int, one: TokenAttestation | RenewalAttestation) -> TimeToken | None:
+        """The token, if nothing is wrong with it and its authority is named."""
+        from verifier.timetoken import check_token
+        from verifier.timetoken_errors import AuthorityNotTrusted
+
+        try:
+            return check_token(
+                one.token,
+                one.certificates,
+                one.revocation,
+                imprint_of=lambda name: self._imprint(one, name),
+                authorities=self.payload.authorities,
+                at=self.at,
+                not_before=max(0, self.receipt.core.link.time - BEFORE_BLOCK),
+            )
+        except _Ignored:
+            self.out.findings.append(Finding(position, one.kind, IGNORED))
+        except AuthorityNotTrusted as error:
+            self.out.findings.append(Finding(position, one.kind, error.code, error.detail))
+        except CaseledgerError as error:
+            self.out.token_error = self.out.token_error or error
+            self.out.findings.append(Finding(position, one.kind, error.code, error.detail))
+        return None
+
+    def _imprint(self, one: TokenAttestation | RenewalAttestation, name: str) -> bytes:
+        """What the token must be over when its imprint is of algorithm `name`."""
+        from verifier.timetoken_errors import TokenImprintMismatch
+
+        if self.rules.ignore_sha256 and (
+            name == "sha256" or (isinstance(one, TokenAttestation) and one.algorithm == ALGORITHM_SHA256)
+        ):
+            raise _Ignored
+        alg = ALGORITHMS[name]
+        if isinstance(one, TokenAttestation):
+            if TREE_HASHES[one.algorithm] is not alg:
+                raise TokenImprintMismatch(f"{name} over the other tree", field="token")
+            return alg.digest(checkpoint_of(self.receipt.core, one.algorithm, one.where).text())
+        listed = (alg.digest(self.receipt.attestations[at].payload) for at in one.positions)
+        return alg.digest(RENEWAL_TAG + alg.digest(self.receipt.core_bytes) + b"".join(listed))
