@@ -1,9 +1,11 @@
-"""A rewritten log and a stolen anchor key: on the real chain, with the commands of the docs."""
+"""A rewritten log, a stolen anchor key, a restored database: on the real chain, with the docs' commands."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,14 +26,15 @@ from chain.errors import ContractReverted
 from chain.evm import Evm
 from chain.signer import load_relayer
 from chain.transactions import Call
-from cli.stack import Stack
+from cli.stack import ServiceNotReady, Stack
 from evidence import fsck
 from evidence.contract import anchor_call
 from evidence.tiles import TileReader, extend
 from protocol.acts import Anchor
 from protocol.hashing import SHA256
 from protocol.identifiers import log_id
-from storage.cluster import DATABASE, Cluster
+from storage.cluster import Cluster
+from storage.roles import DATABASE
 from tests.conftest import make_home
 from tests.support.stack import ORIGIN, command, wait_for
 from verifier.merkle import consistency_proof, tree_root
@@ -151,14 +154,7 @@ def test_after_a_theft_receipts_stay_valid_and_a_successor_log_goes_on(stack: St
     plan = command(stack.home, "log", "plan")
     assert plan["forked"]
     assert (plan["own_size"], plan["head_size"], plan["accepted"]) == (5, 14, 8)
-    govern(stack, tmp_path, "--open-log", SUCCESSOR, "--operator", "1", "--predecessor", ORIGIN)
-    govern(stack, tmp_path, "--close-log", ORIGIN, "--size", "5", "--successor", SUCCESSOR)
-    command(stack.home, "log", "succeed", SUCCESSOR)
-    for name in ("gateway", "worker"):
-        stack.stop_service(name)
-    settings = stack.home / "caseledger.toml"
-    settings.write_text(settings.read_text().replace(f'"{ORIGIN}"', f'"{SUCCESSOR}"'))
-    command(stack.home, "log", "begin", str(key_path(stack.keys, "centre-act")))
+    succeed(stack, tmp_path, 5)
     trust = _successor_trust(stack, tmp_path)
     stack.up()
 
@@ -170,6 +166,85 @@ def test_after_a_theft_receipts_stay_valid_and_a_successor_log_goes_on(stack: St
     third = documents(tmp_path / "third", 2)
     assert add(stack, third, "--wait")["receipts"]["received"] == 2
     assert results(stack, third, trust) == [(valid, SUCCESSOR)] * 2
+
+
+def test_a_restored_database_gives_no_place_twice_and_its_successor_log_brings_all_back(
+    stack: Stack, tmp_path: Path
+) -> None:
+    valid, closed = Result.VALID_REDUCED_TRUST, 12
+    # Below the backup: proved leaves, and leaves accepted and not sealed yet.
+    first, early = documents(tmp_path / "first", 5), documents(tmp_path / "early", 2)
+    add(stack, first, "--wait")
+    stack.stop_service("worker")
+    add(stack, early)
+    stack.down()
+    backup = _copy(stack, tmp_path / "backup")
+    stack.up()
+    # The hour that the backup does not have: leaves with a receipt, anchored ones without, promised ones.
+    second, third, fourth = (documents(tmp_path / name, n) for name, n in (("b", 3), ("c", 2), ("d", 4)))
+    wait_for(lambda: _status(stack).get("anchored") == 7, 60)
+    assert add(stack, second, "--wait")["receipts"]["received"] == 3
+    add(stack, third)
+    wait_for(lambda: _status(stack).get("anchored") == closed, 60)
+    stack.stop_service("worker")
+    add(stack, fourth)
+    held = [file.read_bytes() for folder in (first, second) for file in sorted(folder.glob("*.clr"))]
+
+    stack.down()
+    _restore(stack, backup)
+    with pytest.raises(ServiceNotReady, match="LogHalted"):
+        stack.up()
+    fifth = documents(tmp_path / "fifth", 1)
+    refused = command(
+        stack.home, "evidence", "add", str(fifth), "--case", "recovery", "--class", "contract",
+        "--patience", "1", expect=1,
+    )  # fmt: skip
+    assert refused["code"] == "LogNotTrusted"
+
+    plan = command(stack.home, "log", "plan")
+    assert plan["forked"]
+    assert (plan["own_size"], plan["head_size"], plan["accepted"]) == (5, closed, 7)
+    succeed(stack, tmp_path, closed)
+    trust = _successor_trust(stack, tmp_path)
+    stack.up()
+
+    assert results(stack, first, trust) == [(valid, ORIGIN)] * 5
+    assert results(stack, second, trust) == [(valid, ORIGIN)] * 3
+    waited = command(stack.home, "evidence", "wait")
+    assert (waited["carried"], waited["received"], waited["pending"]) == (2 + 2 + 4, 9, 0)
+    for folder, count in ((early, 2), (third, 2), (fourth, 4), (fifth, 1)):
+        assert results(stack, folder, trust) == [(valid, SUCCESSOR)] * count
+    again = command(stack.home, "evidence", "wait")
+    assert (again["carried"], again["received"], again["pending"]) == (0, 0, 0)
+    assert [f.read_bytes() for folder in (first, second) for f in sorted(folder.glob("*.clr"))] == held
+
+
+def _data(stack: Stack) -> Path:
+    return Path(Cluster(stack.home).status().data_directory)
+
+
+def _copy(stack: Stack, target: Path) -> Path:
+    """A cold backup of the database, as file systems and operators make it."""
+    subprocess.run(["cp", "-a", str(_data(stack)), str(target)], check=True)
+    return target
+
+
+def _restore(stack: Stack, backup: Path) -> None:
+    data = _data(stack)
+    shutil.rmtree(data)
+    subprocess.run(["cp", "-a", str(backup), str(data)], check=True)
+
+
+def succeed(stack: Stack, folder: Path, size: int) -> None:
+    """Close the log at a size, open its successor, and serve that one from now on; not started yet."""
+    govern(stack, folder, "--open-log", SUCCESSOR, "--operator", "1", "--predecessor", ORIGIN)
+    govern(stack, folder, "--close-log", ORIGIN, "--size", str(size), "--successor", SUCCESSOR)
+    command(stack.home, "log", "succeed", SUCCESSOR)
+    for name in ("gateway", "worker"):
+        stack.stop_service(name)
+    settings = stack.home / "caseledger.toml"
+    settings.write_text(settings.read_text().replace(f'"{ORIGIN}"', f'"{SUCCESSOR}"'))
+    command(stack.home, "log", "begin", str(key_path(stack.keys, "centre-act")))
 
 
 def _status(stack: Stack) -> Any:
