@@ -54,3 +54,35 @@ class BlobAddressMismatch(CaseledgerError):
 
     http_status = 422
     title = "content does not fit its address"
+
+
+class ClusterError(CaseledgerError):
+    """The embedded database could not be made, started or asked."""
+
+    http_status = 503
+    title = "embedded database"
+
+
+class ClusterToolMissing(ClusterError):
+    """The wheel with the server programs is not installed."""
+
+    title = "database programs missing"
+
+
+class ClusterStartFailed(ClusterError):
+    """The server did not come up; its log says why."""
+
+    title = "database did not start"
+
+
+class ClusterPlaceRefused(ClusterError):
+    """A directory that must be private belongs to somebody else or cannot be reached."""
+
+    title = "database place refused"
+
+
+class ClusterNameRefused(ClusterError):
+    """A role or database name outside [a-z][a-z0-9_]*."""
+
+    http_status = 422
+    title = "database name refused"

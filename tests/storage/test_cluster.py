@@ -15,19 +15,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from storage.cluster import (
-    ROLES,
-    Cluster,
-    ClusterNameRefused,
-    ClusterPlaceRefused,
-    Database,
-    _bundled,
-    _private_directory,
-    _reachable,
-    _scram_verifier,
-    ensure_roles,
-    make_dsn,
-)
+from storage.cluster import Cluster, Database, make_dsn
+from storage.errors import ClusterNameRefused, ClusterPlaceRefused
+from storage.place import bundled, private_directory, reachable
+from storage.roles import ROLES, ensure_roles, scram_verifier
 from tests.conftest import PgDatabase
 
 pytestmark = pytest.mark.database
@@ -113,10 +104,10 @@ def test_ensure_roles_is_idempotent_and_refuses_names(pg: PgDatabase) -> None:
 
 
 def test_the_password_itself_is_not_sent() -> None:
-    verifier = _scram_verifier("open sesame")
+    verifier = scram_verifier("open sesame")
     assert verifier.startswith("SCRAM-SHA-256$4096:")
     assert "sesame" not in verifier
-    assert verifier != _scram_verifier("open sesame")
+    assert verifier != scram_verifier("open sesame")
 
 
 def test_passwords_are_in_private_files_and_never_printed(pg: PgDatabase) -> None:
@@ -135,13 +126,13 @@ def test_socket_directory_is_private_and_a_foreign_one_is_refused(pg: PgDatabase
     planted = home / "planted"
     planted.symlink_to(home.parent)
     with pytest.raises(ClusterPlaceRefused):
-        _private_directory(planted, None, None)
+        private_directory(planted, None, None)
     if os.geteuid() == 0:
         foreign = home / "foreign"
         foreign.mkdir()
         os.chown(foreign, 65534, 65534)
         with pytest.raises(ClusterPlaceRefused):
-            _private_directory(foreign, None, None)
+            private_directory(foreign, None, None)
 
 
 def test_a_long_home_path_still_gets_a_socket(home: Path) -> None:
@@ -229,7 +220,7 @@ def test_an_interrupted_initialisation_is_begun_again(home: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_it_runs_for_an_ordinary_user(home: Path) -> None:
     """The server's own part (initdb, pg_ctl, socket) as a user who is not root and owns the home."""
-    if not _reachable(_bundled(), 65534, 65534):
+    if not reachable(bundled(), 65534, 65534):
         pytest.skip("the environment lies where only root can look")
     os.chown(home, 65534, 65534)
     root = Path(__file__).resolve().parents[2]
