@@ -40,7 +40,8 @@ from cli.stack import SERVICES
 from evidence.contract import Anchored, ContractReader
 from protocol.entry import evidence_id, parse_leaf
 from protocol.identifiers import log_id
-from storage.cluster import DATABASE, Cluster
+from storage.cluster import Cluster
+from storage.roles import DATABASE
 from tests.support.faulty import FaultyStack
 from tests.support.stack import ORIGIN, ROOT, command, environment, wait_for
 from verifier.receipt import Receipt
