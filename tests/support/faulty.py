@@ -54,6 +54,11 @@ class FaultyStack(Stack):
         (folder / (point + HIT)).unlink(missing_ok=True)
         (folder / point).touch()
 
+    def disarm(self) -> None:
+        """A run that was ended may have left points armed."""
+        for path in (self.home / FOLDER).glob("*"):
+            path.unlink()
+
     def was_hit(self, point: str) -> bool:
         return (self.home / FOLDER / (point + HIT)).exists()
 

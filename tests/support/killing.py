@@ -133,6 +133,8 @@ class KillRounds:
     def load(self) -> Iterator[None]:
         """Agents submit meanwhile; at the end they finish what they have begun."""
         self.folder.mkdir(exist_ok=True)
+        self.stack.disarm()
+        self.restart()
         with (self.folder / "load.log").open("ab") as log:
             self._load = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.load", str(self.stack.home), str(self.folder), *AGENTS],
