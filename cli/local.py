@@ -68,7 +68,9 @@ def up(args: argparse.Namespace) -> int:
     started = time.monotonic()
     if not args.json:
         print(_TEXTS["starting"].choose(lang), flush=True)
-    state = Stack(home, narrator).up(validators=args.validators, witnesses=args.witnesses)
+    state = Stack(home, narrator).up(
+        validators=args.validators, witnesses=args.witnesses, authorities=args.authorities
+    )
     if args.json:
         print(json.dumps(state.as_json(), ensure_ascii=False))
     else:

@@ -67,6 +67,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "运行见证：对照自有节点核对后联署检查点",
         "run a witness: cosign checkpoints after checking them against its own node",
     ),
+    "tsa": (
+        "cli.tsa",
+        "运行开发用时间戳机构（RFC 3161，仅本机）",
+        "run a time authority for development (RFC 3161, loopback alone)",
+    ),
     "fsck": (
         "cli.fsck",
         "重新计算全部存储内容并与链比对",

@@ -52,6 +52,8 @@ from chain.networks.state import MAX_VALIDATORS
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from chain.transactions import Call
+from cli.stack_time import NAMES as TIME_NAMES
+from cli.stack_time import LocalTime, LocalTimes
 from cli.stack_witnesses import WITNESSES, LocalWitness, LocalWitnesses
 from cli.trust_build import local_validators
 from cli.trust_build import write as write_trust
@@ -64,6 +66,7 @@ from protocol.keyslot import log_slot_position
 from storage.cluster import Cluster
 from verifier.succession import accept_first, accept_next
 from verifier.trust import TrustFile
+from verifier.trust_payload import TimeAuthority
 from verifier.witness_policy import EMPTY_POLICY, WitnessPolicy
 
 CONFIGURATION = "caseledger.toml"
@@ -112,6 +115,7 @@ _STEPS = {
     "gateway": Text("网关 {url}", "gateway {url}"),
     "worker": Text("后台任务", "worker"),
     "witnesses": Text("见证 {who}", "witnesses {who}"),
+    "time": Text("时间戳机构 {who}", "time authorities {who}"),
 }
 
 
@@ -202,16 +206,22 @@ class Stack:
         self.accepted_path = self.home / "trust" / "accepted.cltrust"
         self._say = narrator or Silent()
         self.witnesses = LocalWitnesses(self.home, self.run_folder)
+        self.times = LocalTimes(self.home, self.run_folder)
 
     # -- up -------------------------------------------------------------------------------------------
 
     def up(
-        self, *, validators: int | None = None, services: bool = True, witnesses: int | None = None
+        self,
+        *,
+        validators: int | None = None,
+        services: bool = True,
+        witnesses: int | None = None,
+        authorities: int | None = None,
     ) -> StackState:
         """Bring everything to life; safe to call at any time, also while all of it runs.
 
         `witnesses`: how many local ones there are at least; None: those of before, or with four validators
-        and more, three.
+        and more, three. `authorities`: the same for local time authorities; with four validators, two.
 
         Raises:
             NetworkSettingRefused: before anything is started
@@ -221,6 +231,8 @@ class Stack:
             raise NetworkSettingRefused(f"1 to {MAX_VALIDATORS} validators", field="validators")
         if witnesses is not None and not 0 <= witnesses <= len(WITNESSES):
             raise NetworkSettingRefused(f"0 to {len(WITNESSES)} witnesses", field="witnesses")
+        if authorities is not None and not 0 <= authorities <= len(TIME_NAMES):
+            raise NetworkSettingRefused(f"0 to {len(TIME_NAMES)} time authorities", field="authorities")
         # A node that answers late is left and asked again; that is no news for the person who waits here.
         logging.getLogger("chain").addHandler(logging.NullHandler())
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -234,12 +246,15 @@ class Stack:
             with self._say.step("consortium"):
                 consortium = self.consortium()
             courts = self.witnesses.prepare(network, witnesses)
-            asyncio.run(self._chain(cluster, network, consortium, LocalWitnesses.policy(courts)))
-            port = self._configure(LocalWitnesses.tables(courts))
+            times = self.times.prepare(len(network.rpc_urls), authorities)
+            stamping = tuple(one.trusted() for one in times)
+            policy = LocalWitnesses.policy(courts)
+            asyncio.run(self._chain(cluster, network, consortium, policy, stamping))
+            port = self._configure(LocalWitnesses.tables(courts) + LocalTimes.tables(times))
             self.witnesses.publish(courts, self.home / deployments.FILE_NAME, self.accepted_path)
             if services:
                 self.start_services(port)
-                self._start_witnesses(courts)
+                self._start_others(courts, times)
         return self.state()
 
     def start_services(self, port: int) -> None:
@@ -254,8 +269,11 @@ class Stack:
             self._service(GATEWAY)
             self.wait_ready(GATEWAY)
 
-    def _start_witnesses(self, courts: list[LocalWitness]) -> None:
+    def _start_others(self, courts: list[LocalWitness], times: list[LocalTime]) -> None:
         """Last, so that nobody waits for them."""
+        if times:
+            with self._say.step("time", who=", ".join(one.name for one in times)):
+                self.times.start(times, service_environment())
         if courts:
             with self._say.step("witnesses", who=", ".join(one.slug for one in courts)):
                 self.witnesses.start(courts, service_environment())
@@ -286,7 +304,12 @@ class Stack:
         return consortiums.load(path)
 
     async def _chain(
-        self, cluster: Cluster, network: CometNetwork, consortium: Consortium, policy: WitnessPolicy
+        self,
+        cluster: Cluster,
+        network: CometNetwork,
+        consortium: Consortium,
+        policy: WitnessPolicy,
+        authorities: tuple[TimeAuthority, ...],
     ) -> None:
         engine = profile("cometbft")
         async with RpcPool(
@@ -306,7 +329,7 @@ class Stack:
                 own = consortium.logs[0]
                 await self._register(cluster, deployment, own)
             with self._say.step("trust"):
-                await self._trust(pool, deployment, consortium, policy)
+                await self._trust(pool, deployment, consortium, policy, authorities)
 
     async def _deploy(
         self, evm: Evm, deployer: RelayerKey, network: CometNetwork, consortium: Consortium, gas_price: int
@@ -413,7 +436,12 @@ class Stack:
             await conn.close()
 
     async def _trust(
-        self, pool: RpcPool, deployment: Deployment, consortium: Consortium, policy: WitnessPolicy
+        self,
+        pool: RpcPool,
+        deployment: Deployment,
+        consortium: Consortium,
+        policy: WitnessPolicy,
+        authorities: tuple[TimeAuthority, ...],
     ) -> None:
         """Drafts the trust file from the chain, signs it with the home's trust keys, accepts it.
 
@@ -426,7 +454,7 @@ class Stack:
         names = trustfile.named_validators(consortium, local_validators(self.home))
         made = await trustfile.draft(
             pool, deployment, consortium, named=names, now=int(time.time()), held=held, valid_for=VALIDITY,
-            policy=None if policy == EMPTY_POLICY else policy,
+            policy=None if policy == EMPTY_POLICY else policy, authorities=authorities or None,
         )  # fmt: skip
         if held is not None and not trustfile.changed(held, made):
             return
@@ -438,16 +466,16 @@ class Stack:
         write_trust(self.trust_path, made)
         write_trust(self.accepted_path, made)
 
-    def _configure(self, witnesses: str) -> int:
+    def _configure(self, tables: str) -> int:
         """Writes the settings file once; a taken port is replaced in it. Returns the gateway's port.
 
-        `witnesses`: the tables of the local ones, which are kept up to date at the file's end.
+        `tables`: those of local witnesses and time authorities, kept up to date at the file's end.
         """
         port = self._configure_gateway()
-        if witnesses:
+        if tables:
             path = self.home / CONFIGURATION
             text = path.read_text(encoding="utf-8")
-            wanted = text.partition(_WITNESS_MARK)[0].rstrip("\n") + f"\n\n{_WITNESS_MARK}\n{witnesses}"
+            wanted = text.partition(_WITNESS_MARK)[0].rstrip("\n") + f"\n\n{_WITNESS_MARK}\n{tables}"
             if wanted != text:
                 partial = path.with_suffix(".tmp")
                 partial.write_text(wanted, encoding="utf-8")
@@ -532,6 +560,8 @@ class Stack:
             self.stop_service(name)
         for slug in self.witnesses.existing():
             self.witnesses.stop(slug)
+        for name in self.times.existing():
+            self.times.stop(name)
         with suppress(NetworkMissing):
             CometNetwork.load(self.home).down()
         Cluster(self.home).stop()
@@ -576,6 +606,9 @@ class Stack:
         for slug in self.witnesses.existing():
             pid = self.witnesses.alive(slug)
             services.append(ServiceState(f"witness:{slug}", pid, pid is not None, pid is not None))
+        for name in self.times.existing():
+            pid = self.times.alive(name)
+            services.append(ServiceState(name, pid, pid is not None, pid is not None))
         return StackState(
             str(self.home), database, validators, running, moving, self.gateway_url, tuple(services), evidence
         )
@@ -619,7 +652,7 @@ def service_environment() -> dict[str, str]:
     return chosen
 
 
-_WITNESS_MARK = "# Local witnesses, kept by `caseledger up`."
+_WITNESS_MARK = "# Local witnesses and time authorities, kept by `caseledger up`."
 _CONFIGURATION = """# Made by `caseledger up`. Times in seconds. Settings: docs/operator.md
 [gateway]
 port = {port}

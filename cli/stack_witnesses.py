@@ -83,7 +83,7 @@ class LocalWitnesses:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         publics = make_keys(home)
         settings = settings_text(f"{slug}.localhost/witness", self._node(slug, network))
-        changed = _write(home / FILE_NAME, settings.encode())
+        changed = write_whole(home / FILE_NAME, settings.encode())
         port = self._port(home)
         witness = LocalWitness(slug, home, port, dict(enumerate(publics)))
         if changed:
@@ -113,7 +113,7 @@ class LocalWitnesses:
         except (OSError, ValueError):
             pass
         port = processes.free_ports(1)[0]
-        _write(path, str(port).encode())
+        write_whole(path, str(port).encode())
         return port
 
     @staticmethod
@@ -141,9 +141,9 @@ class LocalWitnesses:
     def publish(self, witnesses: list[LocalWitness], deployment: Path, trust: Path) -> None:
         """What each must hold of the consortium: the deployment's record and the accepted trust file."""
         for one in witnesses:
-            if _write(one.home / deployments.FILE_NAME, deployment.read_bytes()):
+            if write_whole(one.home / deployments.FILE_NAME, deployment.read_bytes()):
                 self.stop(one.slug)
-            _write(one.home / ACCEPTED, trust.read_bytes())
+            write_whole(one.home / ACCEPTED, trust.read_bytes())
 
     def start(self, witnesses: list[LocalWitness], environment: Mapping[str, str]) -> None:
         """Start those that do not run; nobody waits for them."""
@@ -167,7 +167,7 @@ class LocalWitnesses:
                 mark=handle.mark,
                 niceness=NICENESS,
             )
-            _write(self._pid_file(one.slug), str(made.pid).encode())
+            write_whole(self._pid_file(one.slug), str(made.pid).encode())
 
     def alive(self, slug: str) -> int | None:
         """The process, if it runs."""
@@ -194,7 +194,7 @@ class LocalWitnesses:
             return Handle(0, mark)
 
 
-def _write(path: Path, data: bytes) -> bool:
+def write_whole(path: Path, data: bytes) -> bool:
     """Whole or not at all; whether anything changed."""
     if path.exists() and path.read_bytes() == data:
         return False

@@ -35,9 +35,13 @@ def run(args: argparse.Namespace) -> int:
     from types import FrameType
 
     from evidence.local_authority import LocalAuthority
-    from ledger_gateway.settings import default_home
 
-    authority = LocalAuthority.open(authority_folder(args.home or default_home(), args.name), args.name)
+    home: Path | None = args.home
+    if home is None:
+        from ledger_gateway.settings import default_home
+
+        home = default_home()
+    authority = LocalAuthority.open(authority_folder(home, args.name), args.name)
     server = make_server(authority, args.port)
 
     def stop(signum: int, frame: FrameType | None) -> None:

@@ -16,6 +16,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser = local.add_parser("up", subparsers, help_text)
     parser.add_argument("--validators", type=int, metavar="N", help="1 – 7")
     parser.add_argument("--witnesses", type=int, metavar="N", help="0 – 4")
+    parser.add_argument("--authorities", type=int, metavar="N", help="0 – 2")
 
 
 def run(args: argparse.Namespace) -> int:

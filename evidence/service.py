@@ -16,6 +16,8 @@ from evidence.logs import LogContext, load_logs
 from evidence.ports import Clock, system_clock
 from evidence.receipts import ReceiptMaker, open_body
 from evidence.repository import Filters, Viewer
+from evidence.tiles import ALGORITHMS
+from evidence.timestamps_repository import sources
 from evidence.vault import Vault
 from protocol.entry import Body, EvidenceClass, Relation, evidence_id, parse_body, parse_leaf
 from protocol.errors import CaseledgerError, MalformedInput
@@ -148,6 +150,8 @@ class LogReport:
     overdue: bool
     closed_size: int | None
     troubles: tuple[dict[str, Any], ...]
+    stamped: tuple[dict[str, Any], ...] = ()
+    """How far each time authority has stamped each tree."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -167,6 +171,7 @@ class LogReport:
             "overdue": self.overdue,
             "closedSize": self.closed_size,
             "troubles": list(self.troubles),
+            "stamped": list(self.stamped),
         }
 
 
@@ -355,6 +360,16 @@ class EvidenceService:
             waiting is not None and waiting[1] < now,
             row["closed_size"],
             tuple(troubles),
+            tuple(
+                {
+                    "authority": one.authority,
+                    "algorithm": ALGORITHMS[one.algorithm].name,
+                    "size": one.size,
+                    "genTime": one.gen_time,
+                    "signerUntil": one.signer_until,
+                }
+                for one in await sources(conn, log.log_no)
+            ),
         )
 
     async def _refresh(self, conn: AnyConnection) -> None:

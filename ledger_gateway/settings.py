@@ -46,6 +46,8 @@ class _TableSource(PydanticBaseSettingsSource):
         self._table: dict[str, Any] = dict(table) if isinstance(table, dict) else {}
         if "witness" in document:
             self._table["witnesses"] = document["witness"]
+        if "time_authority" in document:
+            self._table["time_authorities"] = document["time_authority"]
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return self._table.get(field_name), field_name, False
@@ -63,6 +65,24 @@ class WitnessSettings(BaseModel):
     url: str = Field(pattern=r"^https?://")
     sha256_key: str = Field(pattern="^[0-9a-f]{64}$")
     sm3_key: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class TimeAuthoritySettings(BaseModel):
+    """One `[[time_authority]]`: who stamps this log's checkpoints (RFC 3161)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=128)
+    url: str = Field(pattern=r"^https?://")
+    roots: Path
+    """PEM or DER file of its root certificates; a relative one lies in the home."""
+    chain: Path | None = None
+    """Certificates between its signer and a root, if its tokens leave them out."""
+    policies: tuple[str, ...] = Field(default=(), max_length=16)
+    revocation: tuple[str, ...] = Field(default=(), max_length=4)
+    """Addresses of its revocation lists."""
+    every: int = Field(default=60, ge=1, le=86_400)
+    """Seconds from one request to the next."""
 
 
 class Settings(BaseSettings):
@@ -110,6 +130,8 @@ class Settings(BaseSettings):
     log_level: str = "info"
     witnesses: tuple[WitnessSettings, ...] = Field(default=(), max_length=32)
     """The tables `[[witness]]` of the settings file."""
+    time_authorities: tuple[TimeAuthoritySettings, ...] = Field(default=(), max_length=8)
+    """The tables `[[time_authority]]`."""
 
     @classmethod
     def settings_customise_sources(

@@ -12,18 +12,19 @@ from agent.keys import load_ed25519, load_secp256k1
 from chain.capture import CapturedBatch
 from chain.cursor import EventCursor
 from chain.deployment import Deployment
-from chain.outbox import Worker as OutboxWorker
+from chain.outbox_worker import Worker as OutboxWorker
 from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
 from evidence.ports import FaultPoints
 from evidence.sealer import Sealer
 from evidence.sending import OutboxSender
+from evidence.timestamping import Authority, HttpAuthorities, TimeStamper, read_roots
 from evidence.witnessing import HttpWitnesses, Witness, Witnesser
 from evidence.worker import LogWorker, Step
 from ledger_gateway import logs
 from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
-from ledger_gateway.settings import Settings
+from ledger_gateway.settings import Settings, SettingsInvalid
 from protocol.errors import CaseledgerError
 from verifier.trust import MAX_TRUST, TrustFile
 from verifier.trust_payload import TrustedChain
@@ -84,6 +85,29 @@ def witness_steps(base: Base, port: HttpWitnesses) -> dict[str, Step]:
     return steps
 
 
+def time_steps(base: Base, port: HttpAuthorities) -> dict[str, Step]:
+    """A round for each time authority of the settings.
+
+    Raises:
+        SettingsInvalid, MalformedInput: certificates that cannot be read
+    """
+    steps: dict[str, Step] = {}
+    for one in base.settings.time_authorities:
+        roots = _certificates(base.settings, one.roots)
+        chain = () if one.chain is None else _certificates(base.settings, one.chain)
+        authority = Authority(one.name, one.url, roots, chain, one.policies, one.revocation, one.every)
+        asked = TimeStamper(base.pool, base.log, authority, port, clock=system_clock)
+        steps[asked.step] = asked.run_once
+    return steps
+
+
+def _certificates(settings: Settings, path: Path) -> tuple[bytes, ...]:
+    try:
+        return read_roots((settings.home / path).read_bytes())
+    except OSError:
+        raise SettingsInvalid(f"{path.name} cannot be read", field="time_authority") from None
+
+
 def log_worker(
     base: Base,
     outbox: OutboxWorker,
@@ -126,7 +150,9 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
         await register_lanes(base, stop)
         outbox = OutboxWorker(base.pool, base.chain.evm, base.chain.outbox)
         witnesses = HttpWitnesses()
-        worker = log_worker(base, outbox, faults, witness_steps(base, witnesses))
+        authorities = HttpAuthorities()
+        beside = witness_steps(base, witnesses) | time_steps(base, authorities)
+        worker = log_worker(base, outbox, faults, beside)
         cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
         tasks = [
             asyncio.create_task(worker.run(stop), name="log"),
@@ -142,6 +168,7 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await witnesses.aclose()
+            await authorities.aclose()
             with contextlib.suppress(CaseledgerError, OSError):
                 await outbox.release()
     logger.info("stopped")
