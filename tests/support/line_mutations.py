@@ -179,5 +179,5 @@ def _is_object(data: bytes) -> bool:
     """Whether a damaged text is still JSON: then a changed name is both a missing and an unknown field."""
     try:
         return isinstance(json.loads(data), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

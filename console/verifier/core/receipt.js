@@ -114,7 +114,7 @@ function parseCommit(value) {
   const [round, total, hash, votes] = shape.list(value, "commit", { size: 4 });
   return {
     round: shape.big(round, "commit.round", 31),
-    parts: { total: shape.big(total, "commit.parts", 32), hash: shape.bytes(hash, "commit.parts", 32) },
+    parts: { total: shape.big(total, "commit.parts", 32, 1n), hash: shape.bytes(hash, "commit.parts", 32) },
     votes: shape.list(votes, "commit.votes", { most: 1000 }).map(parseVote),
   };
 }
@@ -140,7 +140,7 @@ export function parseChainProof(value) {
     sized(10);
     return {
       kind,
-      stateHeight: shape.big(items[1], "proof.height", 63),
+      stateHeight: shape.big(items[1], "proof.height"),
       header: parseHeader(items[2]),
       commit: parseCommit(items[3]),
       evm: shape.bytes(items[4], "proof.evm"),

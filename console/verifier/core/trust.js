@@ -80,8 +80,8 @@ function parseChain(version) {
     if (!KINDS.includes(shape.text(kind, "chains.kind"))) malformed("chains.kind", "unknown proof kind");
     const chain = {
       id: shape.big(id, "chains.id", 64, 1n),
-      engine: name(engine, "chains.engine"),
-      network: name(network, "chains.network"),
+      engine: shape.label(engine, "chains.engine", 32),
+      network: shape.label(network, "chains.network", 64),
       kind,
       epochs: shape.list(epochs, "chains.epochs", { least: kind === "none" ? 0 : 1 }).map(parseEpoch(kind, version)),
       registry: parsePinned(registry, "chains.registry"),

@@ -218,16 +218,16 @@ class Verification {
     if (header.kind === CONTINUATION && header.submitter !== this.log.operator) {
       refuse("ContinuationMisplaced", "not of the log's operator");
     }
-    if (!this.block) throw reduced("ChainProofNone");
-    const { state } = this.block;
-    const codeHash = state.registryCode(log.registry);
-    note("ConsortiumRegistry.codeHash", hex(codeHash));
-    if (!equal(codeHash, this.chain.registry.codeHash)) refuse("CodeHashMismatch", "ConsortiumRegistry");
     const digest = submitDigest({
       chainId: log.chainId, contract: log.evidenceLog, logId: logIdOf(log.origin), organisation: header.submitter, root,
       count: submission.count, validUntil: submission.validUntil,
     });
     const signer = recover(digest, submission.signature, 27, "SubmissionSignatureInvalid");
+    if (!this.block) throw reduced("ChainProofNone");
+    const { state } = this.block;
+    const codeHash = state.registryCode(log.registry);
+    note("ConsortiumRegistry.codeHash", hex(codeHash));
+    if (!equal(codeHash, this.chain.registry.codeHash)) refuse("CodeHashMismatch", "ConsortiumRegistry");
     note("signer.key", `0x${hex(signer)}`);
     const slot = parseKeySlot(state.key(log.registry, keyPosition(signer)));
     if (!slot) refuse("MalformedInput", "key slot with bits that must be zero");

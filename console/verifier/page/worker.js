@@ -1,0 +1,19 @@
+/** Hashes the file slice by slice and verifies, away from the page's thread. */
+import { parseHexCase, sliceHash } from "./work.js";
+import { verifyReceipt } from "../core/verify.js";
+
+self.onmessage = async ({ data }) => {
+  try {
+    const [receipt, trust] = await Promise.all([read(data.receipt, 65536), read(data.trust, 1 << 20)]);
+    const content = data.file ? await sliceHash(data.file, (done) => self.postMessage({ done })) : null;
+    const report = verifyReceipt(receipt, trust, { content, at: data.at, caseId: parseHexCase(data.caseId) });
+    self.postMessage({ report });
+  } catch (error) {
+    self.postMessage({ error: String(error?.message ?? error) });
+  }
+};
+
+/** At most one byte more than the format allows: the parser refuses what is longer. */
+async function read(blob, limit) {
+  return new Uint8Array(await blob.slice(0, limit + 1).arrayBuffer());
+}
