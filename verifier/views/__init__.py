@@ -1,0 +1,1 @@
+"""A receipt in other people's formats (docs/spec/views.md). Pure: bytes in, bytes out."""
