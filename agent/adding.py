@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.errors import UnknownCase
+from agent.errors import ArgumentRefused, UnknownCase
 from agent.hashing import HashedFile, expand, hash_files
 from agent.journal import Draft, Entry, Journal, State
 from protocol.entry import FLAG_PRIVILEGED, Body, EvidenceClass, Header, Link, Relation
@@ -72,7 +72,7 @@ def parse_class(text: str) -> EvidenceClass:
         for kind in EvidenceClass
         if kind != EvidenceClass.LOG_CONTINUATION
     )
-    raise MalformedInput("class: unknown", field="class", hint=f"one of {names}")
+    raise ArgumentRefused("class: unknown", field="class", hint=f"one of {names}")
 
 
 def parse_link(text: str) -> Link:
@@ -82,7 +82,7 @@ def parse_link(text: str) -> Link:
         relation = Relation[name.strip().upper().replace("-", "_")]
     except KeyError:
         names = ", ".join(relation.name.lower().replace("_", "-") for relation in Relation)
-        raise MalformedInput("link: unknown relation", field="link", hint=f"one of {names}") from None
+        raise ArgumentRefused("link: unknown relation", field="link", hint=f"one of {names}") from None
     return Link(relation, parse_hex32(identifier, "link"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import verifier.errors as verifier_errors
-from protocol.errors import CaseledgerError
+from protocol.errors import CaseledgerError, MalformedInput
 
 
 class AgentError(CaseledgerError):
@@ -124,3 +124,10 @@ class WaitTimeout(AgentError):
 
     title = "receipts not there yet"
     retryable = True
+
+
+class ArgumentRefused(MalformedInput):
+    """A value on the command line that means nothing here; the hint lists what would."""
+
+    exit_code = 2
+    title = "argument refused"

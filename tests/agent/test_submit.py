@@ -12,7 +12,14 @@ import pytest
 
 from agent.adding import Options, add_files, parse_class, parse_link, resolve_case
 from agent.client import GatewayClient, LogInfo
-from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable, LogNotTrusted, UnknownCase
+from agent.errors import (
+    ArgumentRefused,
+    GatewayAnswerInvalid,
+    GatewayRefused,
+    GatewayUnreachable,
+    LogNotTrusted,
+    UnknownCase,
+)
 from agent.journal import Journal, State
 from agent.keys import Ed25519Key, KeyLabel, Secp256k1Key, new_key
 from agent.submit import MAX_ENTRIES, Submitter, TrustedLog
@@ -363,9 +370,10 @@ def test_class_by_number_or_name_in_both_languages(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "128", "log-continuation", "novel"])
 def test_unknown_class_is_refused_with_the_list(text: str) -> None:
-    with pytest.raises(MalformedInput) as caught:
+    with pytest.raises(ArgumentRefused) as caught:
         parse_class(text)
     assert "court-document" in str(caught.value.hint)
+    assert caught.value.exit_code == 2  # as every usage error
 
 
 def test_links_and_cases_are_parsed_or_refused(journal: Journal) -> None:
