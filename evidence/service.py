@@ -19,6 +19,7 @@ from evidence.repository import Filters, Viewer
 from evidence.tiles import ALGORITHMS
 from evidence.timestamps_repository import sources
 from evidence.vault import Vault
+from evidence.witnessing import states
 from protocol.entry import Body, EvidenceClass, Relation, evidence_id, parse_body, parse_leaf
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.i18n import Text
@@ -152,6 +153,8 @@ class LogReport:
     troubles: tuple[dict[str, Any], ...]
     stamped: tuple[dict[str, Any], ...] = ()
     """How far each time authority has stamped each tree."""
+    witnessed: tuple[dict[str, Any], ...] = ()
+    """How far each witness has cosigned each tree."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -172,6 +175,7 @@ class LogReport:
             "closedSize": self.closed_size,
             "troubles": list(self.troubles),
             "stamped": list(self.stamped),
+            "witnessed": list(self.witnessed),
         }
 
 
@@ -369,6 +373,15 @@ class EvidenceService:
                     "signerUntil": one.signer_until,
                 }
                 for one in await sources(conn, log.log_no)
+            ),
+            tuple(
+                {
+                    "witness": one.name,
+                    "algorithm": ALGORITHMS[one.algorithm].name,
+                    "size": one.size,
+                    "time": one.time,
+                }
+                for one in await states(conn, log.log_no)
             ),
         )
 

@@ -304,6 +304,29 @@ async def newest_cosigned(conn: AnyConnection, log_no: int, algorithm: int, key:
     )
 
 
+@dataclass(frozen=True)
+class WitnessState:
+    """How far a witness has cosigned one tree. `time` in seconds UTC, by the witness's clock."""
+
+    name: str
+    algorithm: int
+    size: int
+    time: int
+
+
+async def states(conn: AnyConnection, log_no: int) -> list[WitnessState]:
+    """Of every key that ever cosigned the log."""
+    rows = await conn.fetch(
+        """SELECT c.name, c.algorithm, s.size, s.time FROM evidence.cosigner c
+           CROSS JOIN LATERAL (SELECT s.size, s.time FROM evidence.cosignature s
+               WHERE s.log_no = c.log_no AND s.algorithm = c.algorithm AND s.key_id = c.key_id
+               ORDER BY s.size DESC LIMIT 1) s
+           WHERE c.log_no = $1 ORDER BY c.name, c.algorithm""",
+        log_no,
+    )
+    return [WitnessState(row["name"], row["algorithm"], row["size"], row["time"]) for row in rows]
+
+
 async def store(
     conn: AnyConnection, log_no: int, number: int, algorithm: int, note: SignedNote, line: NoteSignature
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,6 +51,18 @@ class Metrics:
             gauge = Gauge(f"caseledger_{name}", documentation or name, registry=self.registry)
             self.gauges[name] = gauge
         gauge.set(value)
+
+    def table(
+        self, name: str, label: Sequence[str], values: Mapping[tuple[str, ...], float], documentation: str
+    ) -> None:
+        """Sets the labelled gauge `caseledger_<name>` to exactly these values; what is gone disappears."""
+        gauge = self.gauges.get(name)
+        if gauge is None:
+            gauge = Gauge(f"caseledger_{name}", documentation, label, registry=self.registry)
+            self.gauges[name] = gauge
+        gauge.clear()
+        for labels, value in values.items():
+            gauge.labels(*labels).set(value)
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

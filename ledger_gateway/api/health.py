@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from evidence.service import StatusReport
 from ledger_gateway.api import deps
 from ledger_gateway.gateway import readiness
-from ledger_gateway.metrics import CONTENT_TYPE
+from ledger_gateway.metrics import CONTENT_TYPE, Metrics
+from protocol.errors import CaseledgerError
 
 router = APIRouter(tags=["health"])
 
@@ -67,4 +70,34 @@ async def metrics(gateway: deps.GatewayDep) -> Response:
     heads = [n.head for n in gateway.base.chain.rpc.health() if n.head is not None]
     gauges.set("chain_head", max(heads, default=0), "Newest block seen.")
     gauges.set("ready", float((await readiness(gateway)).ready), "1 while ready.")
+    with contextlib.suppress(CaseledgerError):
+        _logs(gauges, await gateway.service.status())
     return Response(gauges.render(), media_type=CONTENT_TYPE)
+
+
+def _logs(gauges: Metrics, status: StatusReport) -> None:
+    """What fails now, and how far witnesses and time authorities are behind the anchored head."""
+    gauges.table(
+        "trouble",
+        ["log", "step", "code"],
+        {(log.origin, one["step"], one["code"]): 1.0 for log in status.logs for one in log.troubles},
+        "1 for each step that fails now.",
+    )
+    for name, kind, documentation in (
+        ("witness_behind_leaves", "witness", "Anchored leaves that a witness has not cosigned yet."),
+        (
+            "authority_behind_leaves",
+            "authority",
+            "Anchored leaves that a time authority has not stamped yet.",
+        ),
+    ):
+        gauges.table(
+            name,
+            ["log", kind, "tree"],
+            {
+                (log.origin, one[kind], one["algorithm"]): float(log.anchored - one["size"])
+                for log in status.logs
+                for one in (log.witnessed if kind == "witness" else log.stamped)
+            },
+            documentation,
+        )
