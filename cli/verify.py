@@ -21,6 +21,7 @@ from protocol.errors import CaseledgerError
 from protocol.i18n import Language, Text, language
 from protocol.identifiers import parse_hex32
 from verifier import wording
+from verifier.attested import Rules
 from verifier.content import ContentDigests, digest_stream
 from verifier.receipt import MAX_RECEIPT, SUFFIX
 from verifier.trust import MAX_TRUST
@@ -47,6 +48,11 @@ _TEXTS = {
     "explain": Text(
         "逐步说明比对了什么、没有核验什么", "say step by step what was compared, and what was not"
     ),
+    "ignore": Text(
+        "视为已被攻破的算法：只依 SM3 的见证方签名与时间戳",
+        "take this algorithm as broken: only SM3 cosignatures and SM3 tokens count",
+    ),
+    "mldsa": Text("计入 ML-DSA-44 见证方签名（试行）", "count ML-DSA-44 cosignatures (experimental)"),
     "lang": Text("语言：zh 或 en", "language: zh or en"),
     "quiet": Text("不输出，只给退出码", "print nothing, only the exit code"),
     "home": Text("数据目录", "home folder"),
@@ -92,6 +98,8 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--json", action="store_true", help=words("json"))
     parser.add_argument("--csv", type=Path, metavar="OUT", help=words("csv"))
     parser.add_argument("--explain", action="store_true", help=words("explain"))
+    parser.add_argument("--ignore", choices=["sha256"], help=words("ignore"))
+    parser.add_argument("--ml-dsa", action="store_true", help=words("mldsa"))
     parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS, help=words("lang"))
     parser.add_argument("--quiet", action="store_true", help=words("quiet"))
     parser.add_argument("--home", type=Path, help=words("home"))
@@ -103,11 +111,12 @@ def run(args: argparse.Namespace) -> int:
     at = parse_time(args.at) if args.at else int(time.time())
     case_id = _case(args.case)
     trust = read_bounded(args.trust or held_trust(args.home), MAX_TRUST)
+    rules = Rules(args.ignore == "sha256", args.ml_dsa)
     if args.receipt.is_dir():
-        return _folder(args, trust, at, case_id, lang)
+        return _folder(args, trust, at, case_id, lang, rules)
     if args.csv is not None:
         raise BadArgument("--csv goes with a folder", field="--csv")
-    report = check(args.receipt, args.file, trust, at, case_id)
+    report = check(args.receipt, args.file, trust, at, case_id, rules)
     if args.json:
         print(json.dumps({"receipt": str(args.receipt), **report.as_dict()}, ensure_ascii=False, indent=2))
     elif not args.quiet:
@@ -172,17 +181,35 @@ def _case(text: str | None) -> bytes | None:
         raise BadArgument(error.detail, field="--case") from None
 
 
-def check(receipt: Path, file: Path | None, trust: bytes, at: int, case_id: bytes | None) -> Report:
+def check(
+    receipt: Path,
+    file: Path | None,
+    trust: bytes,
+    at: int,
+    case_id: bytes | None,
+    rules: Rules | None = None,
+) -> Report:
     """Verify one receipt, with its document if there is one."""
     content = None if file is None else digest_file(file)
     data = read_bounded(receipt, MAX_RECEIPT)
-    return verify_receipt(data, trust, content=content, at=at, case_id=case_id)
+    asked = rules or Rules()
+    return verify_receipt(
+        data,
+        trust,
+        content=content,
+        at=at,
+        case_id=case_id,
+        ignore_sha256=asked.ignore_sha256,
+        mldsa=asked.mldsa,
+    )
 
 
-def _check_or_say(receipt: Path, file: Path | None, trust: bytes, at: int, case_id: bytes | None) -> Report:
+def _check_or_say(
+    receipt: Path, file: Path | None, trust: bytes, at: int, case_id: bytes | None, rules: Rules
+) -> Report:
     """As `check`; one unreadable file does not end a folder."""
     try:
-        return check(receipt, file, trust, at, case_id)
+        return check(receipt, file, trust, at, case_id, rules)
     except CannotRead as error:
         unread = Verdict("receipt", Status.INDETERMINATE, error.code, error.detail)
         return Report(at, complete({"receipt": unread}), {})
@@ -203,11 +230,13 @@ def pairs(folder: Path, documents: Path | None) -> Iterator[tuple[Path, Path | N
             yield Path(root, name), next((path for path in candidates if path.is_file()), None)
 
 
-def _folder(args: argparse.Namespace, trust: bytes, at: int, case_id: bytes | None, lang: Language) -> int:
+def _folder(
+    args: argparse.Namespace, trust: bytes, at: int, case_id: bytes | None, lang: Language, rules: Rules
+) -> int:
     if args.file is not None and not args.file.is_dir():
         raise BadArgument("with a folder of receipts FILE is a folder too", field="FILE")
     checked = [
-        Checked(receipt, file, _check_or_say(receipt, file, trust, at, case_id))
+        Checked(receipt, file, _check_or_say(receipt, file, trust, at, case_id, rules))
         for receipt, file in pairs(args.receipt, args.file)
     ]
     if not checked:
@@ -334,10 +363,25 @@ def describe(
             if verdict.name in wording.NOT_CHECKED:
                 missing = wording.NOT_CHECKED[verdict.name].choose(lang)
                 lines.append("      " + say("没有核验", "not checked") + colon + missing)
+    lines += _attestations(report, lang, colon) if explain else []
     for kind in report.unchecked_attestations:
         words = say("附加证明种类未知，未核验", "attestation of unknown kind, not checked")
         lines.append(f"  {words}{colon}{printable(kind)}")
     return [*lines, "", wording.LIMITS.choose(lang)]
+
+
+def _attestations(report: Report, lang: Language, colon: str) -> list[str]:
+    """What became of each attestation: one line, and what was found."""
+    lines = []
+    for one in report.attestations:
+        kind = wording.KINDS[one.kind].choose(lang)
+        status = Text("计入", "counts").choose(lang) if one.code == "Ok" else wording.say_code(one.code, lang)
+        head = Text("附加证明 {n}（{kind}）", "attestation {n} ({kind})").format(
+            lang, n=one.position, kind=kind
+        )
+        detail = f"  {printable(one.detail)}" if one.detail else ""
+        lines.append(f"  {head}{colon}{status}{detail}")
+    return lines
 
 
 def _facts(report: Report, lang: Language, colon: str) -> list[str]:
@@ -358,6 +402,12 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
                 time=_moment(int(facts["anchoredAt"] or 0), lang),
             )
         )  # fmt: skip
+    if "notLaterThan" in facts and report.verdict("time").status in (Status.PASS, Status.REDUCED):
+        by = wording.BOUNDS[str(facts["timeBy"])].choose(lang)
+        line = Text("不晚于 {time} 已存在（依据：{by}）", "existed not later than {time} (by {by})")
+        lines.append(line.format(lang, time=_moment(int(facts["notLaterThan"] or 0), lang), by=by))
+    if "ignoredAlgorithm" in facts:
+        lines.append(Text("按要求不依赖 SHA-256", "SHA-256 was ignored as asked").choose(lang))
     if "trustFingerprint" in facts:
         name = printable(str(facts["consortiumEn" if lang == "en" else "consortiumZh"]))
         line = Text(

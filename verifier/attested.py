@@ -241,7 +241,7 @@ class _Tokens:
             elif not expired:
                 for listed in one.positions:
                     judged.setdefault(listed, []).append(token.gen_time)
-            code = "TokenExpired" if expired else "Ok"
+            code = "TimeTokenExpired" if expired else "Ok"
             self.out.findings.append(Finding(position, one.kind, code, f"{token.authority} {token.gen_time}"))
         self.out.stamps = tuple(reversed(stamps))
 

@@ -52,14 +52,17 @@ NOT_CHECKED = {
     "inclusion": Text(
         "此后是否有替代或质疑该记录的其他记录", "whether later entries replace or dispute this one"
     ),
-    "append-only": Text("见证方签名（本版本没有）", "witness cosignatures (this version has none)"),
+    "append-only": Text(
+        "见证方各自核对了什么，以其公布的规则为准；信任文件以外的见证方",
+        "how each witness looked before it signed; witnesses that the trust file does not name",
+    ),
     "finality": Text(
         "验证节点的实际控制情况，以信任文件所载为准",
         "who really controls the validators: taken from the trust file",
     ),
     "time": Text(
-        "文件形成的时间；可信时间戳（本版本没有）",
-        "when the document was made; time-authority tokens (this version has none)",
+        "文件形成于何时：只证明不晚于所示时间",
+        "when the document was made: only that it was not later than shown",
     ),
     "signer": Text("密钥实际由谁掌管；该区块之后的吊销", "who held the key; revocation after that block"),
     "custody": Text("只有摘要，未作核验", "only a digest is recorded"),
@@ -84,6 +87,66 @@ _CODES = {
     "NeutralityNotMet": Text("一方利益群体持有三分之一以上", "one interest group holds a third or more"),
     "WitnessesMissing": Text("缺少见证方签名", "witness cosignatures are missing"),
     "TimeTokensMissing": Text("缺少可信时间戳", "time-authority tokens are missing"),
+    "TimeTokensExpired": Text(
+        "时间戳证书已到期，未及时续期", "time-authority tokens have expired and were not renewed"
+    ),
+    "WitnessesOnly": Text(
+        "没有可信的验证节点，只凭见证方签名", "no trusted validators: rests on the witnesses alone"
+    ),
+    "WitnessUnknown": Text("没有信任文件所列见证方的签名", "no cosignature of a witness that is named"),
+    "AlgorithmIgnored": Text(
+        "按要求不依赖 SHA-256，此项未核验", "SHA-256 is ignored as asked: not looked at"
+    ),
+    "NothingLeft": Text(
+        "不依赖 SHA-256 时，没有国密时间戳或见证方签名可依",
+        "without SHA-256 no SM3 token or cosignature is left to rest on",
+    ),
+    "MalformedAttestation": Text("附加证明格式不合规范", "an attestation not of the specified form"),
+    "CheckpointMalformed": Text("日志检查点格式不合规范", ""),
+    "CheckpointSignatureInvalid": Text("日志对检查点的签名不成立", ""),
+    "CheckpointTooSmall": Text("附加证明的检查点早于该批次", ""),
+    "CosignatureInvalid": Text("一个见证方的签名不成立", ""),
+    "CosignatureInFuture": Text("见证方签名晚于核验时点", ""),
+    "AuthorityNotTrusted": Text(
+        "信任文件未列出该时间戳机构，不计入", "the trust file does not name this time authority: not counted"
+    ),
+    "TimeTokenExpired": Text("时间戳证书已到期，不计入", ""),
+    "DerMalformed": Text("时间戳编码不是唯一的规范形式", ""),
+    "TokenMalformed": Text("时间戳格式不合规范", ""),
+    "TokenLimit": Text("时间戳超出限度", ""),
+    "TokenTrailingBytes": Text("时间戳之后有多余字节", ""),
+    "TokenSignerCount": Text("时间戳的签名人不是恰好一个", ""),
+    "TokenContentType": Text("签署的内容不是时间戳信息", ""),
+    "TokenVersion": Text("时间戳信息的版本不对", ""),
+    "TokenAlgorithmWeak": Text("时间戳用了已不安全的算法", ""),
+    "TokenAlgorithmUnknown": Text("时间戳的算法本程序不核验", ""),
+    "TokenAlgorithmMismatch": Text("时间戳内的算法名称互相矛盾", ""),
+    "TokenImprintMismatch": Text("时间戳对应的是另一份数据", ""),
+    "TokenAttributeMissing": Text("时间戳缺少一项签名属性", ""),
+    "TokenAttributeRepeated": Text("时间戳的一项签名属性重复", ""),
+    "TokenDigestMismatch": Text("时间戳签署的摘要与其内容不符", ""),
+    "TokenSigningCertificateMissing": Text("时间戳没有签名证书属性", ""),
+    "TokenSigningCertificateRepeated": Text("时间戳有多个签名证书属性", ""),
+    "TokenSigningCertificateMismatch": Text("时间戳的签名证书被调换", ""),
+    "TokenSignerMissing": Text("缺少时间戳签名人的证书", ""),
+    "TokenSignatureInvalid": Text("时间戳的签名不成立", ""),
+    "TokenSignerName": Text("时间戳所写机构名与证书不符", ""),
+    "CertificateMalformed": Text("证书格式不合规范", ""),
+    "TokenKeyUsage": Text("签名证书不是专用于时间戳", ""),
+    "TokenPathInvalid": Text("证书链不通向该机构的根证书", ""),
+    "TokenPathExpired": Text("时间戳签发时证书不在有效期", ""),
+    "TokenCertificateUnused": Text("附有证书链以外的证书", ""),
+    "TokenOutsideAuthorityWindow": Text("该机构在签发时不在信任期内", ""),
+    "TokenInFuture": Text("时间戳晚于核验时点", ""),
+    "TokenBeforeBlock": Text("时间戳早于它所对应的批次", ""),
+    "TokenPolicyNotAccepted": Text("时间戳所依的策略未被接受", ""),
+    "RevocationMalformed": Text("吊销数据格式不合规范", ""),
+    "RevocationInvalid": Text("吊销数据不是签发方所出", ""),
+    "TokenRevoked": Text("证书链中有证书已被吊销", ""),
+    "TokenLibraryRefused": Text("另一种实现不接受该时间戳", ""),
+    "TokenNonceMismatch": Text("时间戳不是对该请求的答复", ""),
+    "TimeRequestRefused": Text("时间戳机构拒绝了请求", ""),
+    "TimeAnswerMalformed": Text("时间戳机构的答复格式不对", ""),
     "UnknownVersion": Text("版本未知，请更新核验程序", "unknown version: a newer verifier may know it"),
     "UnknownProofKind": Text("链上证明的种类未知", "unknown kind of chain proof"),
     "MalformedReceipt": Text("收据格式不合规范", "not a receipt of the specified form"),
@@ -186,6 +249,11 @@ COMPARED = {
     "EvidenceLog.codeHash": Text("存证日志合约代码哈希", "EvidenceLog code hash"),
     "ConsortiumRegistry.address": Text("联盟登记合约地址", "ConsortiumRegistry address"),
     "ConsortiumRegistry.codeHash": Text("联盟登记合约代码哈希", "ConsortiumRegistry code hash"),
+    "witness.quorum": Text("见证方签名成立（树、大小、名称、时间）", "witnesses: tree, size, names, time"),
+    "epoch.inside": Text("卸任之前的附加证明", "attested before the epoch ended"),
+    "epoch.refreshed": Text("已由后一届验证节点重新证明", "proved again under a later epoch"),
+    "time.token": Text("可信时间戳（秒，UTC）", "time-authority token (seconds UTC)"),
+    "time.witness": Text("见证方满足条件的时间（秒，UTC）", "witness quorum (seconds UTC)"),
     "time.link": Text("批次时间（秒，UTC）", "batch time (seconds UTC)"),
     "time.block": Text("区块时间（秒，UTC）", "block time (seconds UTC)"),
     "submission.root": Text("提交的树根", "submission root"),
@@ -194,6 +262,21 @@ COMPARED = {
     "signer.asOf": Text("密钥状态截至区块", "key state as of block"),
     "neutrality.largest": Text("最大利益群体的投票权", "largest interest group's power"),
 }
+
+
+KINDS = {
+    "witness": Text("见证方签名", "witness cosignatures"),
+    "rfc3161": Text("可信时间戳", "time-authority token"),
+    "renewal": Text("时间戳续期", "renewal"),
+    "chain": Text("重新证明", "later chain proof"),
+}
+"""Kinds of attestation."""
+BOUNDS = {
+    "token": Text("可信时间戳", "time-authority token"),
+    "witness": Text("见证方签名", "witness cosignatures"),
+    "block": Text("区块时间", "block time"),
+}
+"""What the latest possible time rests on."""
 
 
 def say_code(code: str, lang: Language) -> str:

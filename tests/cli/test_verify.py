@@ -255,5 +255,41 @@ def test_times_that_mean_nothing(text: str) -> None:
         parse_time(text)
 
 
+WITNESSED = World(version=2, validators_named=False)
+
+
+def test_attestations_are_told_in_words_and_in_json(run: Run, folder: Path) -> None:
+    (folder / "合同.pdf.clr").write_bytes(WITNESSED.attested())
+    (folder / "trust.cltrust").write_bytes(WITNESSED.trust)
+    shown = run("verify", "合同.pdf.clr", "合同.pdf", *BASE, "--explain")
+    assert shown.returncode == 10
+    for words in (
+        "不晚于 2027-01-15 16:01:00（北京时间） 已存在（依据：见证方签名）",
+        "没有可信的验证节点，只凭见证方签名",
+        "附加证明 1（见证方签名）：计入  court.example/witness",
+        "见证方签名成立（树、大小、名称、时间）：sm3, 13: ",
+    ):
+        assert words in shown.stdout, words
+    english = run("verify", "合同.pdf.clr", "合同.pdf", *BASE, "--explain", "--lang", "en")
+    assert "existed not later than 2027-01-15 08:01:00 UTC (by witness cosignatures)" in english.stdout
+    assert "attestation 0 (witness cosignatures): counts" in english.stdout
+    document = json.loads(run("verify", "合同.pdf.clr", "合同.pdf", *BASE, "--json").stdout)
+    assert [one["code"] for one in document["attestations"]] == ["Ok", "Ok"]
+    assert document["facts"]["timeBy"] == "witness"
+    assert "WitnessesOnly" in document["missing"]
+
+
+def test_sha256_can_be_ignored(run: Run, folder: Path) -> None:
+    (folder / "合同.pdf.clr").write_bytes(WITNESSED.attested())
+    (folder / "trust.cltrust").write_bytes(WITNESSED.trust)
+    ignored = run("verify", "合同.pdf.clr", "合同.pdf", *BASE, "--ignore", "sha256")
+    assert ignored.returncode == 10
+    assert "按要求不依赖 SHA-256" in ignored.stdout
+    (folder / "合同.pdf.clr").write_bytes(WITNESSED.attested(WITNESSED.witness()))
+    assert run("verify", "合同.pdf.clr", "合同.pdf", *BASE, "--ignore", "sha256").returncode == 30
+    assert run("verify", ".", *BASE, "--ignore", "sha256").returncode == 30
+    assert run("verify", "合同.pdf.clr", *BASE, "--ignore", "sm3").returncode == 2
+
+
 def test_a_file_name_cannot_rewrite_the_terminal() -> None:
     assert printable("a\x1b[2K\rVALID\u202e.pdf") == "a?[2K?VALID?.pdf"

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from protocol import checkpoint
+from protocol.errors import CaseledgerError
 from protocol.i18n import Language
 from tests.verifier.test_verify import CASES
-from verifier import errors, wording
+from verifier import errors, timetoken_errors, wording
 from verifier.verdict import NAMES, Changed, Result, Status
 
 ROOM = Path(wording.__file__).parent
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -67,6 +70,22 @@ def test_every_error_that_a_proof_can_end_with_has_words() -> None:
             continue
         assert wording.say_code(name, "zh") != name, name
         assert wording.say_code(name, "en") != name, name
+
+
+def test_what_attestations_and_tokens_end_with_has_words() -> None:
+    for module in (timetoken_errors, checkpoint):
+        for name, kind in vars(module).items():
+            if not isinstance(kind, type) or kind.__module__ != module.__name__:
+                continue
+            if not issubclass(kind, CaseledgerError) or name in ("TimeTokenRefused", "NotCounted"):
+                continue
+            assert wording.say_code(name, "zh") != name, name
+            assert wording.say_code(name, "en") not in ("", name), name
+    for code in ("WitnessesOnly", "WitnessUnknown", "AlgorithmIgnored", "NothingLeft", "TimeTokensExpired"):
+        assert wording.say_code(code, "zh") != code
+        assert wording.say_code(code, "en") not in ("", code)
+    for lang in LANGUAGES:
+        assert all(text.choose(lang) for table in (wording.KINDS, wording.BOUNDS) for text in table.values())
 
 
 def test_an_unknown_code_is_shown_as_it_is() -> None:
