@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from chain.outbox import Worker as OutboxWorker
+from chain.outbox_worker import Worker as OutboxWorker
 from evidence.anchoring import Follower
 from evidence.batches import clear_trouble, note_trouble
 from evidence.capturing import Capturer

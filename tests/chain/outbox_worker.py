@@ -17,7 +17,8 @@ from typing import Any
 
 from chain.engines import profile
 from chain.evm import Evm, Receipt, Sent
-from chain.outbox import Outbox, Settings, Worker
+from chain.outbox import Outbox, Settings
+from chain.outbox_worker import Worker
 from chain.rpc import RpcPool
 from chain.signer import load_relayers
 from storage.db import connect_pool

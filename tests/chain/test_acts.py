@@ -20,7 +20,8 @@ from chain import acts
 from chain.cursor import EventCursor
 from chain.errors import ContractReverted
 from chain.evm import Evm
-from chain.outbox import State, Worker
+from chain.outbox import State
+from chain.outbox_worker import Worker
 from chain.registry_view import RegistryView
 from cli.main import main
 from ledger_gateway.acts import Relay, parse_act

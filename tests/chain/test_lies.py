@@ -15,7 +15,8 @@ from chain.engines import profile
 from chain.errors import ChainError
 from chain.evm import Evm
 from chain.networks.cometbft import CometNetwork
-from chain.outbox import State, Worker
+from chain.outbox import State
+from chain.outbox_worker import Worker
 from chain.registry_view import RegistryView
 from chain.rpc import Lie, RpcPool, RpcSettings
 from tests.support.ledger import HandMadeLog, Ledger, database, found, run

@@ -28,8 +28,8 @@ from chain.outbox import (
     Outcome,
     State,
     TransactionTooLarge,
-    Worker,
 )
+from chain.outbox_worker import Worker
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey
 from chain.transactions import Call

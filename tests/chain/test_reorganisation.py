@@ -21,7 +21,8 @@ from chain.engines import profile
 from chain.evm import Evm
 from chain.networks.dev import DevNetwork
 from chain.networks.errors import NetworkToolMissing
-from chain.outbox import Outbox, Settings, State, Worker
+from chain.outbox import Outbox, Settings, State
+from chain.outbox_worker import Worker
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from protocol.identifiers import log_id

@@ -21,7 +21,7 @@ from chain import deployment as deployments
 from chain.engines import profile
 from chain.evm import Evm
 from chain.outbox import Outbox, Settings
-from chain.outbox import Worker as OutboxWorker
+from chain.outbox_worker import Worker as OutboxWorker
 from chain.registry_view import RegistryView
 from chain.rpc import RpcPool
 from chain.signer import load_relayer

@@ -12,7 +12,7 @@ import pytest
 
 from agent.keys import load_key
 from chain.evm import Evm
-from chain.outbox import Worker as OutboxWorker
+from chain.outbox_worker import Worker as OutboxWorker
 from chain.registry_view import RegistryView
 from chain.rpc import RpcPool
 from evidence.anchoring import Follower
