@@ -57,6 +57,8 @@ POINTS = {
 }
 AGENTS = ("bank-a-act", "bank-a-act", "bank-b-act")
 VALIDATORS = 4
+PATIENCE = 240.0
+"""Seconds for what takes one on an idle machine."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class KillRounds:
         if strike.point is not None:
             self.stack.arm(strike.point)
             while not self.stack.was_hit(strike.point):
-                self._gone(strike.victim, 60)
+                self._gone(strike.victim, PATIENCE)
                 if not self.stack.was_hit(strike.point):
                     self.unasked[strike.victim] += 1
                     self.stack.start(strike.victim)
@@ -229,11 +231,11 @@ class KillRounds:
     def all_back(self) -> None:
         """Until every validator takes part again."""
         for thread in self._returning:
-            thread.join(120)
+            thread.join(PATIENCE)
             if thread.is_alive():
                 raise TimeoutError("a validator did not come back")
         self._returning.clear()
-        CometNetwork.load(self.stack.home).wait_ready(wait=60)
+        CometNetwork.load(self.stack.home).wait_ready(wait=PATIENCE)
 
     # -- agents ---------------------------------------------------------------------------------------
 
@@ -265,7 +267,7 @@ class KillRounds:
                     self.stack.start(name)
             return self.accepted() > before
 
-        wait_for(more, 90, 0.05)
+        wait_for(more, PATIENCE, 0.05)
 
     def _loading(self) -> None:
         if self._load is not None and self._load.poll() not in (None, 0):
@@ -337,7 +339,7 @@ class KillRounds:
                 ReceiptCollector(
                     journal, [gateway], profile.trust, profile.organisation,
                     clock=lambda: time.time() + 1, sleep=time.sleep,
-                ).wait(None, folder=self.folder / "receipts", seconds=300)  # fmt: skip
+                ).wait(None, folder=self.folder / "receipts", seconds=900)  # fmt: skip
                 counts = journal.counts()
                 found.check(f"agent {at_} {key}", set(counts) == {State.RECEIVED}, f"{counts}")
                 for entry in journal.entries():

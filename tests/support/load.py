@@ -26,7 +26,7 @@ from protocol.entry import Body, EvidenceClass, Header
 from protocol.identifiers import case_commitment, case_ref
 
 SIZES = (1, 1, 2, 5, 12)
-PAUSE = 0.1
+PAUSE = 0.3
 PATIENCE = 900.0
 LONGEST_WAIT = 0.3
 
