@@ -229,7 +229,20 @@ def sign_payload(payload: bytes, positions: tuple[int, ...] = (0, 1, 2)) -> byte
     return encode(["caseledger-trust", 1, payload, signatures])
 
 
+@dataclass(frozen=True)
+class RawSlot(KeySlot):
+    """A slot with a word that no contract would write."""
+
+    word: bytes = b""
+
+    def pack(self) -> bytes:
+        return self.word
+
+
 def _slot(rng: random.Random) -> KeySlot:
+    if rng.random() < 0.2:
+        word = flipped(rng, World().slot.pack())
+        return RawSlot(SUBMITTER, Purpose.ACT, 0, 2**40 - 1, 0, KeyState.ACTIVE, word)
     near = (0, LINK_TIME - 1, LINK_TIME, LINK_TIME + 1, LINK_TIME + 2, 2**40 - 1)
     return KeySlot(
         rng.choice((SUBMITTER, SUBMITTER, 4)), rng.choice((Purpose.ACT, Purpose.ACT, Purpose.ANCHOR, Purpose.AUTH)),

@@ -29,7 +29,7 @@ export function linkValue(log, link) {
   );
 }
 
-/** Fields of a packed key slot, or null when bits that must be zero are not. */
+/** Fields of a packed key slot, or null when upper bits are set or purpose or state is none of the known. */
 export function parseKeySlot(value) {
   let left = toUint(value);
   const take = (bits) => {
@@ -41,7 +41,8 @@ export function parseKeySlot(value) {
     organisation: take(32n), purpose: take(8n), notBefore: take(40n), notAfter: take(40n), revokedAt: take(40n),
     state: take(8n),
   };
-  return left ? null : slot;
+  const known = slot.purpose >= 1 && slot.purpose <= 5 && slot.state >= 1 && slot.state <= 3;
+  return left || !known ? null : slot;
 }
 
 const DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";

@@ -230,7 +230,7 @@ class Verification {
     if (!equal(codeHash, this.chain.registry.codeHash)) refuse("CodeHashMismatch", "ConsortiumRegistry");
     note("signer.key", `0x${hex(signer)}`);
     const slot = parseKeySlot(state.key(log.registry, keyPosition(signer)));
-    if (!slot) refuse("MalformedInput", "key slot with bits that must be zero");
+    if (!slot) refuse("MalformedInput", "key slot of another form");
     note("signer.organisation", slot.organisation);
     note("signer.asOf", this.block.height);
     if (slot.organisation !== header.submitter) refuse("KeyOfAnotherOrganisation");
