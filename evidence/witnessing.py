@@ -304,6 +304,30 @@ async def newest_cosigned(conn: AnyConnection, log_no: int, algorithm: int, key:
     )
 
 
+async def newest_checkpoint(conn: AnyConnection, log: LogContext, algorithm: int) -> SignedNote | None:
+    """The newest checkpoint of one tree that was witnessed, with the log's line and all cosignatures."""
+    rows = await conn.fetch(
+        """SELECT b.root_sha256, b.root_sm3, p.size, p.log_key_id, p.log_signature, c.name,
+                  s.key_id, s.time, s.signature
+           FROM (SELECT * FROM evidence.checkpoint WHERE log_no = $1 AND algorithm = $2
+                 ORDER BY size DESC LIMIT 1) p
+           JOIN evidence.batch b USING (log_no, number)
+           JOIN evidence.cosignature s USING (log_no, size, algorithm)
+           JOIN evidence.cosigner c USING (log_no, algorithm, key_id) ORDER BY s.key_id""",
+        log.log_no,
+        algorithm,
+    )
+    if not rows:
+        return None
+    root = rows[0]["root_sm3"] if algorithm else rows[0]["root_sha256"]
+    checkpoint = Checkpoint(statement_origin(log.origin, algorithm), rows[0]["size"], root)
+    lines = [NoteSignature(checkpoint.origin, rows[0]["log_key_id"], rows[0]["log_signature"])]
+    lines += [
+        NoteSignature.cosignature(row["name"], row["key_id"], row["time"], row["signature"]) for row in rows
+    ]
+    return SignedNote(checkpoint.text(), tuple(lines))
+
+
 @dataclass(frozen=True)
 class WitnessState:
     """How far a witness has cosigned one tree. `time` in seconds UTC, by the witness's clock."""
@@ -333,12 +357,13 @@ async def store(
     """A verified cosignature and its checkpoint, in the caller's transaction; a key's first one stays."""
     size = note.checkpoint.size
     await conn.execute(
-        """INSERT INTO evidence.checkpoint (log_no, size, algorithm, number, log_signature)
-           VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING""",
+        """INSERT INTO evidence.checkpoint (log_no, size, algorithm, number, log_key_id, log_signature)
+           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING""",
         log_no,
         size,
         algorithm,
         number,
+        note.signatures[0].key_id,
         note.signatures[0].signature,
     )
     await conn.execute(

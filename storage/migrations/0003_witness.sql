@@ -6,6 +6,7 @@ CREATE TABLE evidence.checkpoint (
     size bigint NOT NULL CHECK (size > 0),
     algorithm smallint NOT NULL CHECK (algorithm IN (0, 1)),
     number bigint NOT NULL,
+    log_key_id bytea NOT NULL CHECK (octet_length(log_key_id) = 4),
     log_signature bytea NOT NULL CHECK (octet_length(log_signature) = 64),
     PRIMARY KEY (log_no, size, algorithm),
     FOREIGN KEY (log_no, number) REFERENCES evidence.anchor
