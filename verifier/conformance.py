@@ -45,12 +45,33 @@ def _receipt(value: Json) -> str:
     return check(value)
 
 
+def _checkpoint(value: Json) -> str:
+    from verifier.conformance_checkpoint import check_checkpoint
+
+    return check_checkpoint(value)
+
+
+def _cosignature(value: Json) -> str:
+    from verifier.conformance_checkpoint import check_cosignature
+
+    return check_cosignature(value)
+
+
+def _policy(value: Json) -> str:
+    from verifier.conformance_checkpoint import check_policy
+
+    return check_policy(value)
+
+
 CHECKS: dict[str, Check] = {
     "merkle": _merkle,
     "ics23": _ics23,
     "mpt-qbft": _mpt_qbft,
     "entry": _entry,
     "receipt": _receipt,
+    "checkpoint": _checkpoint,
+    "cosignature": _cosignature,
+    "policy": _policy,
 }
 """Kind to check. A check raises CaseledgerError, or returns what was proved, for `detail`."""
 

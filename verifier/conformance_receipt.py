@@ -40,8 +40,11 @@ def check(value: Json) -> str:
     content = _content(fields)
     case_id = fields.hex("case", 32) if fields.has("case") and fields.raw("case") is not None else None
     fields.skip("case")
+    ignore = fields.has("ignore") and fields.raw("ignore") is not None
+    if ignore and fields.text("ignore") != "sha256":
+        raise fields.invalid("ignore", "sha256 or null")
     fields.done()
-    report = verify_receipt(receipt, trust, content=content, at=at, case_id=case_id)
+    report = verify_receipt(receipt, trust, content=content, at=at, case_id=case_id, ignore_sha256=ignore)
     if report.result in (Result.VALID, Result.VALID_REDUCED_TRUST):
         missing = f" ({', '.join(dict.fromkeys(report.missing))})" if report.missing else ""
         return f"{report.result.value}{missing}, evidence {report.facts['evidenceId']}"

@@ -243,6 +243,10 @@ class CosignatureInFuture(ProofRefused):
     title = "a witness cosigned after the evaluation time"
 
 
+class WitnessQuorumMissing(ProofRefused):
+    title = "the cosignatures do not satisfy the witness policy"
+
+
 class UnknownProofKind(MalformedInput):
     title = "proof kind that this verifier does not know"
 

@@ -106,6 +106,7 @@ _CODES = {
     "CheckpointSignatureInvalid": Text("日志对检查点的签名不成立", ""),
     "CheckpointTooSmall": Text("附加证明的检查点早于该批次", ""),
     "CosignatureInvalid": Text("一个见证方的签名不成立", ""),
+    "WitnessQuorumMissing": Text("见证方签名不满足见证条件", ""),
     "CosignatureInFuture": Text("见证方签名晚于核验时点", ""),
     "AuthorityNotTrusted": Text(
         "信任文件未列出该时间戳机构，不计入", "the trust file does not name this time authority: not counted"
