@@ -189,9 +189,9 @@ class EvidenceRecord:
             raise EvidenceRecordMalformed("not what its members encode to")
         return record
 
-    def renewed(self, token: bytes) -> EvidenceRecord:
-        """With a further time stamp, over `renewal_imprint` (§5.2)."""
-        return EvidenceRecord(self.algorithm, (*self.chain, ArchiveTimeStamp((), token)))
+    def renewed(self, token: bytes, lists: Sequence[HashList] = ()) -> EvidenceRecord:
+        """With a further time stamp over `renewal_imprint`, or over what `lists` lead from it to (§5.2)."""
+        return EvidenceRecord(self.algorithm, (*self.chain, ArchiveTimeStamp(tuple(lists), token)))
 
     @property
     def renewal_imprint(self) -> bytes:
