@@ -370,7 +370,7 @@ class EvidenceService:
                     "algorithm": ALGORITHMS[one.algorithm].name,
                     "size": one.size,
                     "genTime": one.gen_time,
-                    "signerUntil": one.signer_until,
+                    "renewBefore": one.renew_before,
                 }
                 for one in await sources(conn, log.log_no)
             ),

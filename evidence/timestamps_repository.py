@@ -27,13 +27,15 @@ class StoredToken:
 
 @dataclass(frozen=True)
 class SourceState:
-    """How far one authority has stamped one tree of a log."""
+    """How far one authority has stamped one tree of a log. `renew_before`: when the certificate of its oldest
+    or newest token ends, whichever is earlier (seconds UTC).
+    """
 
     algorithm: int
     authority: str
     size: int
     gen_time: int
-    signer_until: int
+    renew_before: int
 
 
 async def store(conn: AnyConnection, log_no: int, token: StoredToken) -> bool:
@@ -135,11 +137,14 @@ async def _materials(conn: AnyConnection, digests: Sequence[bytes]) -> Mapping[b
 async def sources(conn: AnyConnection, log_no: int) -> list[SourceState]:
     """How far each authority has stamped each tree, for status and metrics."""
     rows = await conn.fetch(
-        """SELECT s.algorithm, s.authority, t.size, t.gen_time, t.signer_until
+        """SELECT s.algorithm, s.authority, t.size, t.gen_time, least(t.signer_until, o.signer_until)
            FROM evidence.time_source s
            JOIN LATERAL (SELECT * FROM evidence.time_token t
                WHERE t.log_no = s.log_no AND t.algorithm = s.algorithm AND t.authority = s.authority
                ORDER BY t.size DESC LIMIT 1) t ON true
+           JOIN LATERAL (SELECT * FROM evidence.time_token o
+               WHERE o.log_no = s.log_no AND o.algorithm = s.algorithm AND o.authority = s.authority
+               ORDER BY o.size LIMIT 1) o ON true
            WHERE s.log_no = $1 ORDER BY s.authority, s.algorithm""",
         log_no,
     )

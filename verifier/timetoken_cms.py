@@ -65,6 +65,7 @@ DIGESTS = {
     "1.2.156.10197.1.401": "sm3",
 }
 IMPRINTS = ("sha256", "sm3")
+SIGNED_DIGESTS = ("sha256", "sha384", "sha512")
 SIGNATURES: dict[str, tuple[str, str | None]] = {
     "1.2.840.113549.1.1.1": ("rsa", None),
     "1.2.840.113549.1.1.11": ("rsa", "sha256"),
@@ -259,6 +260,8 @@ class _Signer:
         name.finish()
         digest = members.next(SEQUENCE)
         self.digest_algorithm = digest_name(digest)
+        if self.digest_algorithm not in SIGNED_DIGESTS:
+            raise TokenAlgorithmUnknown(f"signed over {self.digest_algorithm}")
         attributes = members.optional(context(0))
         if attributes is None:
             raise TokenAttributeMissing("the token has no signed attributes")

@@ -83,6 +83,16 @@ def _logs(gauges: Metrics, status: StatusReport) -> None:
         {(log.origin, one["step"], one["code"]): 1.0 for log in status.logs for one in log.troubles},
         "1 for each step that fails now.",
     )
+    gauges.table(
+        "authority_renew_before_seconds",
+        ["log", "authority", "tree"],
+        {
+            (log.origin, one["authority"], one["algorithm"]): float(one["renewBefore"])
+            for log in status.logs
+            for one in log.stamped
+        },
+        "Unix time at which the certificate under a time authority's tokens ends; renew before.",
+    )
     for name, kind, documentation in (
         ("witness_behind_leaves", "witness", "Anchored leaves that a witness has not cosigned yet."),
         (
