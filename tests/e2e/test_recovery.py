@@ -166,6 +166,8 @@ def test_after_a_theft_receipts_stay_valid_and_a_successor_log_goes_on(stack: St
     third = documents(tmp_path / "third", 2)
     assert add(stack, third, "--wait")["receipts"]["received"] == 2
     assert results(stack, third, trust) == [(valid, SUCCESSOR)] * 2
+    # The thief's batch is no part of the closed log.
+    assert command(stack.home, "fsck")["findings"] == []
 
 
 def test_a_restored_database_gives_no_place_twice_and_its_successor_log_brings_all_back(
@@ -217,6 +219,12 @@ def test_a_restored_database_gives_no_place_twice_and_its_successor_log_brings_a
     again = command(stack.home, "evidence", "wait")
     assert (again["carried"], again["received"], again["pending"]) == (0, 0, 0)
     assert [f.read_bytes() for folder in (first, second) for f in sorted(folder.glob("*.clr"))] == held
+    # The books of the old log stay incomplete, and say so.
+    findings = command(stack.home, "fsck", expect=20)["findings"]
+    assert {(one["code"], one["log"]) for one in findings} == {
+        ("HeadAhead", ORIGIN),
+        ("AnchorUnknown", ORIGIN),
+    }
 
 
 def _data(stack: Stack) -> Path:
