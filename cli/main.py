@@ -21,6 +21,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "离线核验收据（或整个文件夹）",
         "verify a receipt, or a folder of them, offline",
     ),
+    "certificate": (
+        "cli.certificate",
+        "出具核验证书（PDF、HTML），内附收据",
+        "certificates of a verification, PDF and HTML, with the receipts inside",
+    ),
     "trust": (
         "cli.trust",
         "信任文件：查看、指纹、接受、签署、新建",
@@ -71,6 +76,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "cli.tsa",
         "运行开发用时间戳机构（RFC 3161，仅本机）",
         "run a time authority for development (RFC 3161, loopback alone)",
+    ),
+    "mirror": (
+        "cli.mirror",
+        "运行镜像：重算每个根，网关不在时仍可核对",
+        "run a mirror: compute every root again, answer when the gateway is gone",
     ),
     "fsck": (
         "cli.fsck",

@@ -17,7 +17,10 @@ LOCKS = {
     "node": ["requirements/node.in"],
     "all": [*PROJECT, "--all-extras"],
     # The same versions as all.lock, so that `dev` is a superset of `run`.
-    "run": [*PROJECT, "--extra", "gateway", "--extra", "devnet", "--constraint", "requirements/all.lock"],
+    "run": [
+        *PROJECT, "--extra", "gateway", "--extra", "devnet", "--extra", "certificate",
+        "--constraint", "requirements/all.lock",
+    ],
     "slither": ["requirements/slither.in"],
     "halmos": ["requirements/halmos.in"],
 }
