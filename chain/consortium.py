@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +16,16 @@ from chain.deploy import Rules
 from chain.deployment import GenesisKey, GenesisOrganisation
 from chain.errors import ChainError
 from protocol.acts import Purpose, Role
+from protocol.checkpoint import TYPE_COSIGNATURE
 from protocol.errors import MalformedInput
-from protocol.expect import UINT40_MAX
+from protocol.expect import UINT40_MAX, from_hex
 from protocol.identifiers import format_address, parse_address, parse_hex32
+from verifier.trust_payload import TimeAuthority
+from verifier.witness_policy import EMPTY_POLICY, Witness, WitnessGroup, WitnessPolicy
 
 FILE_NAME = "consortium.toml"
 _MAX_FILE = 1 << 20
+_STATEMENTS = ("sha256", "sm3")
 TRUST_ROLES = ("court", "regulator", "centre", "notary", "bank")
 
 
@@ -62,6 +66,27 @@ class LogEntry:
 
 
 @dataclass(frozen=True)
+class TimeAuthorityEntry:
+    """A time-stamp authority: paths of its roots in PEM, beside the configuration; `load` reads them to DER.
+
+    Times in seconds UTC, inclusive.
+    """
+
+    name: str
+    roots: tuple[str, ...]
+    policies: tuple[str, ...] = ()
+    not_before: int = 0
+    not_after: int | None = None
+    certificates: tuple[bytes, ...] = field(default=(), compare=False)
+
+    def trusted(self) -> TimeAuthority:
+        """As a trust file names it. Raises ConsortiumInvalid."""
+        if not self.certificates:
+            raise ConsortiumInvalid(f"{self.name}: its roots were not read", field="time_authority.roots")
+        return TimeAuthority(self.name, self.certificates, self.policies, self.not_before, self.not_after)
+
+
+@dataclass(frozen=True)
 class Consortium:
     """`consortium.toml`. Indexes are places in `members`, from 1."""
 
@@ -78,6 +103,20 @@ class Consortium:
     """Who may control validators → interest group."""
     validator_keys: Mapping[bytes, str] = field(default_factory=dict)
     """Validator key (32 bytes Ed25519, or 20-byte address) → controller; none for a local network."""
+    witness_policy: WitnessPolicy = EMPTY_POLICY
+    witness_required: bool = False
+    authorities: tuple[TimeAuthorityEntry, ...] = ()
+    time_tokens_required: int = 0
+
+    @property
+    def attests(self) -> bool:
+        """Whether anything is said that only a trust file of version 2 can hold."""
+        return bool(
+            self.witness_policy != EMPTY_POLICY
+            or self.witness_required
+            or self.authorities
+            or self.time_tokens_required
+        )
 
     def rules(self) -> Rules:
         """What the constructors take."""
@@ -189,7 +228,26 @@ def load(path: Path) -> Consortium:
             data = source.read(_MAX_FILE + 1)
     except OSError:
         raise ConsortiumInvalid(f"no {path.name}", field=path.name) from None
-    return parse(data)
+    found = parse(data)
+    return replace(found, authorities=tuple(_with_roots(one, path.parent) for one in found.authorities))
+
+
+def _with_roots(authority: TimeAuthorityEntry, folder: Path) -> TimeAuthorityEntry:
+    """Read the roots; a path is relative to the configuration's folder."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    found: list[bytes] = []
+    for name in authority.roots:
+        try:
+            with (folder / name).open("rb") as source:
+                listed = x509.load_pem_x509_certificates(source.read(_MAX_FILE))
+        except (OSError, ValueError):
+            raise ConsortiumInvalid(
+                f"{authority.name}: {name} is no readable certificate in PEM", field="time_authority.roots"
+            ) from None
+        found += [one.public_bytes(Encoding.DER) for one in listed]
+    return replace(authority, certificates=tuple(found))
 
 
 def parse(data: bytes) -> Consortium:
@@ -224,6 +282,9 @@ class _Table:
         ):
             raise ConsortiumInvalid(f"{where}: {kind.__name__} is expected", field=where)
         return value
+
+    def has(self, name: str) -> bool:
+        return name in self._rest
 
     def text(self, name: str, default: object = ...) -> str:
         return str(self.take(name, str, default))
@@ -268,6 +329,14 @@ def _consortium(table: _Table) -> Consortium:
         for key in item.texts("public_keys"):
             validator_keys[_validator_key(key)] = controller
         item.done()
+    policy = WitnessPolicy(
+        tuple(_witness(item) for item in table.tables("witness")),
+        tuple(_witness_group(item) for item in table.tables("witness_group")),
+        table.text("witness_quorum", "") or None,
+    )
+    required = bool(table.take("witness_required", bool, False))
+    authorities = tuple(_time_authority(item) for item in table.tables("time_authority"))
+    tokens = table.number("time_tokens_required", 0)
     table.done()
     if len({member.slug for member in members}) != len(members):
         raise ConsortiumInvalid("two organisations have one slug", field="organisation.slug")
@@ -279,7 +348,7 @@ def _consortium(table: _Table) -> Consortium:
         raise ConsortiumInvalid(f"threshold {threshold} of {votes} votes is no majority", field="threshold")
     return Consortium(
         name_zh, name_en, threshold, delay, rotation_delay, members, trust_threshold, trust_keys, logs,
-        controllers, validator_keys,
+        controllers, validator_keys, policy, required, authorities, tokens,
     )  # fmt: skip
 
 
@@ -345,6 +414,45 @@ def _log(table: _Table, indexes: Mapping[str, int]) -> LogEntry:
     return entry
 
 
+def _witness(table: _Table) -> Witness:
+    """`type` is 4 (Ed25519) unless said otherwise; `statement` the tree: sha256 or sm3."""
+    statement = table.text("statement")
+    if statement not in _STATEMENTS:
+        raise ConsortiumInvalid(f"statement: one of {', '.join(_STATEMENTS)}", field="witness.statement")
+    key = from_hex(table.text("key").removeprefix("0x"), "witness.key")
+    found = Witness(
+        table.text("name"),
+        table.number("type", TYPE_COSIGNATURE),
+        key,
+        _STATEMENTS.index(statement),
+        table.text("organisation"),
+        table.text("role"),
+    )
+    table.done()
+    return found
+
+
+def _witness_group(table: _Table) -> WitnessGroup:
+    found = WitnessGroup(table.text("name"), table.number("threshold"), tuple(table.texts("members")))
+    table.done()
+    return found
+
+
+def _time_authority(table: _Table) -> TimeAuthorityEntry:
+    until = table.number("until") if table.has("until") else None
+    found = TimeAuthorityEntry(
+        table.text("name"),
+        tuple(table.texts("roots")),
+        tuple(table.texts("policies")),
+        table.number("from", 0),
+        until,
+    )
+    table.done()
+    if not found.roots:
+        raise ConsortiumInvalid(f"{found.name}: no root", field="time_authority.roots")
+    return found
+
+
 def _quoted(text: str) -> str:
     """A TOML basic string."""
     out = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -362,6 +470,13 @@ def render(consortium: Consortium) -> str:
         f"rotation_delay = {consortium.rotation_delay}",
         f"trust_threshold = {consortium.trust_threshold}",
     ]
+    policy = consortium.witness_policy
+    if policy.quorum is not None:
+        lines.append(f"witness_quorum = {_quoted(policy.quorum)}")
+    if consortium.witness_required:
+        lines.append("witness_required = true")
+    if consortium.time_tokens_required:
+        lines.append(f"time_tokens_required = {consortium.time_tokens_required}")
     for member in consortium.members:
         org = member.organisation
         roles = ", ".join(_quoted(role.name.lower()) for role in Role if org.roles & role.mask)
@@ -407,4 +522,39 @@ def render(consortium: Consortium) -> str:
         keys = [key.hex() for key, holder in consortium.validator_keys.items() if holder == controller]
         if keys:
             lines.append(f"public_keys = [{', '.join(map(_quoted, keys))}]")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + _render_attesting(consortium)) + "\n"
+
+
+def _render_attesting(consortium: Consortium) -> list[str]:
+    lines: list[str] = []
+    for one in consortium.witness_policy.witnesses:
+        lines += [
+            "",
+            "[[witness]]",
+            f"name = {_quoted(one.name)}",
+            f"type = {one.kind}",
+            f'key = "{one.public_key.hex()}"',
+            f'statement = "{_STATEMENTS[one.statement]}"',
+            f"organisation = {_quoted(one.organisation)}",
+            f"role = {_quoted(one.role)}",
+        ]
+    for group in consortium.witness_policy.groups:
+        lines += [
+            "",
+            "[[witness_group]]",
+            f"name = {_quoted(group.name)}",
+            f"threshold = {group.threshold}",
+            f"members = [{', '.join(map(_quoted, group.members))}]",
+        ]
+    for authority in consortium.authorities:
+        lines += [
+            "",
+            "[[time_authority]]",
+            f"name = {_quoted(authority.name)}",
+            f"roots = [{', '.join(map(_quoted, authority.roots))}]",
+            f"policies = [{', '.join(map(_quoted, authority.policies))}]",
+            f"from = {authority.not_before}",
+        ]
+        if authority.not_after is not None:
+            lines.append(f"until = {authority.not_after}")
+    return lines

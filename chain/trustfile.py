@@ -106,8 +106,8 @@ async def draft(
     """An unsigned trust file for the deployment, or the successor of `held`.
 
     `logs` defaults to the consortium's; a log that is not open on the chain yet is left out. `policy` and
-    `authorities` are those of the held file, or none, unless given; the file has version 2 as soon as it has
-    either.
+    `authorities` are the consortium's where its file says anything of the kind, else those of the held file,
+    or none, unless given; the file has version 2 as soon as it has either.
 
     Raises DeploymentMismatch, ValidatorUnnamed, LogKeyUnknown, MalformedTrustFile.
     """
@@ -126,8 +126,9 @@ async def draft(
     )
     entries = consortium.logs if logs is None else logs
     found = await _logs(evm, deployment, entries, held)
-    chosen = policy if policy is not None else held.payload.witness_policy if held else EMPTY_POLICY
-    stamping = authorities if authorities is not None else held.payload.authorities if held else ()
+    chosen, stamping, required, tokens = _attesting(consortium, held)
+    chosen = policy if policy is not None else chosen
+    stamping = authorities if authorities is not None else stamping
     version = 2 if chosen != EMPTY_POLICY or stamping or (held and held.payload.version >= 2) else 1
     if version >= 2:
         chain = replace(chain, epochs=await _ended(pool, epochs))
@@ -147,8 +148,8 @@ async def draft(
             keys=tuple(TrustKey(k.public_key, k.name, k.role) for k in consortium.trust_keys),
             chains=chains,
             logs=found,
-            witnesses_required=held.payload.witnesses_required if held else 0,
-            time_tokens_required=held.payload.time_tokens_required if held else 0,
+            witnesses_required=required,
+            time_tokens_required=tokens,
             version=version,
             witness_policy=chosen,
             authorities=stamping,
@@ -156,11 +157,27 @@ async def draft(
     )
 
 
+def _attesting(
+    consortium: Consortium, held: TrustFile | None
+) -> tuple[WitnessPolicy, tuple[TimeAuthority, ...], int, int]:
+    """Witnesses, authorities and what of them is required: the consortium's word, else the held file's."""
+    if consortium.attests:
+        named = tuple(one.trusted() for one in consortium.authorities)
+        required = int(consortium.witness_required)
+        return consortium.witness_policy, named, required, consortium.time_tokens_required
+    if held is None:
+        return EMPTY_POLICY, (), 0, 0
+    payload = held.payload
+    needed = (payload.witnesses_required, payload.time_tokens_required)
+    return payload.witness_policy, payload.authorities, *needed
+
+
 def changed(held: TrustFile, successor: TrustFile) -> bool:
     """Whether a successor says anything new about chains, logs, keys, witnesses or time authorities."""
 
     def says(one: TrustPayload) -> tuple[object, ...]:
-        return one.chains, one.logs, one.keys, one.threshold, one.witness_policy, one.authorities
+        needed = (one.threshold, one.witnesses_required, one.time_tokens_required)
+        return one.chains, one.logs, one.keys, one.witness_policy, one.authorities, *needed
 
     return says(held.payload) != says(successor.payload)
 
