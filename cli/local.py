@@ -37,6 +37,7 @@ _TEXTS = {
     "gateway": Text("网关", "gateway"),
     "worker": Text("后台任务", "worker"),
     "witness": Text("见证", "witness"),
+    "time": Text("时间戳", "time"),
     "up": Text("运行", "up"),
     "not": Text("未运行", "down"),
     "nodes": Text("{running}/{all} 个节点，{moving}", "{running}/{all} nodes, {moving}"),

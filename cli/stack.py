@@ -608,7 +608,7 @@ class Stack:
             services.append(ServiceState(f"witness:{slug}", pid, pid is not None, pid is not None))
         for name in self.times.existing():
             pid = self.times.alive(name)
-            services.append(ServiceState(name, pid, pid is not None, pid is not None))
+            services.append(ServiceState(f"time:{name}", pid, pid is not None, pid is not None))
         return StackState(
             str(self.home), database, validators, running, moving, self.gateway_url, tuple(services), evidence
         )

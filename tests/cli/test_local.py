@@ -6,14 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from cli import samples
+from cli import local, samples
 from cli.demo import changed
 from cli.isolated import Isolation, NetworkNotOff, available
-from cli.stack import Stack
+from cli.stack import ServiceState, Stack, StackState
 from tests.support.stack import ROOT, environment
 
 
@@ -48,6 +49,18 @@ def test_status_of_nothing_is_down_and_json_says_so(tmp_path: Path) -> None:
     state = json.loads(done.stdout)
     assert done.returncode == 3
     assert (state["healthy"], state["database"], state["validators"]) == (False, False, 0)
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", ["见证", "时间戳"]), ("en", ["witness", "time"])])
+def test_status_names_every_kind_of_service(
+    lang: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("gateway", "worker", "witness:court", "time:time-a")
+    services = tuple(ServiceState(name, 1, True, True) for name in names)
+    state = StackState("h", True, 4, 4, True, "http://127.0.0.1:1", services, None)
+    local._print(Namespace(lang=lang), state)
+    told = capsys.readouterr().out
+    assert all(word in told for word in (*words, "court", "time-a"))
 
 
 def test_down_of_nothing_is_no_error(tmp_path: Path) -> None:
