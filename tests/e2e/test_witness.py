@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from agent.keys import load_ed25519
 from chain import trustfile
+from chain.networks.processes import free_ports
 from cli.stack import Stack
 from protocol.entry import evidence_id
 from protocol.submission import Acceptance, check_acceptance
 from tests.conftest import _remove, make_home
-from tests.support.stack import BANK_A, Caller, caller, command, wait_for
+from tests.support.stack import BANK_A, ROOT, Caller, caller, command, environment, wait_for
 from verifier.attestation import WitnessAttestation
 from verifier.attestation import parse as parse_attestation
 from verifier.receipt import Receipt
@@ -108,3 +113,43 @@ def test_a_killed_witness_is_shown_and_catches_up_by_itself(stack: Stack) -> Non
     command(stack.home, "up")
     witnessed(bank, identity, 3)
     wait_for(lambda: not steps(), 60)
+
+
+def test_a_mirror_alone_checks_receipts_when_gateway_and_chain_are_gone(stack: Stack, tmp_path: Path) -> None:
+    """Last: it stops everything. The mirror reads the court's node, from the court's home."""
+    bank = caller(stack, "bank-a", BANK_A)
+    identity = anchored(bank, 300)
+    receipt = tmp_path / "one.clr"
+    receipt.write_bytes(witnessed(bank, identity, 2))
+    home, port = stack.home / "witnesses" / "court", free_ports(1)[0]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "mirror", "--gateway", bank.url, "--listen", f"127.0.0.1:{port}",
+         "--home", str(home)],
+        cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        size = Receipt.parse(receipt.read_bytes()).core.link.size
+
+        def caught_up() -> bool:
+            with contextlib.suppress(httpx.HTTPError), httpx.Client(trust_env=False) as http:
+                (log,) = http.get(f"http://127.0.0.1:{port}/status").json()["logs"]
+                return bool(log["size"] >= size and log["alarm"] is None)
+            return False
+
+        wait_for(caught_up, 60)
+        stack.down()
+        with httpx.Client(trust_env=False) as http:
+            base = f"http://127.0.0.1:{port}/v1/logs/{bank.log_id.hex()}"
+            assert len(http.get(f"{base}/inclusion?index=1").json()["sm3"]) >= 8
+    finally:
+        process.terminate()
+        process.wait(30)
+    (told,) = command(home, "mirror", "--check", str(receipt))
+    assert told["provedInBlock"] is not None
+    assert told["provedBatch"] >= told["batch"]
+    # The same leaf at another place is contradicted.
+    made = Receipt.parse(receipt.read_bytes())
+    other = dataclasses.replace(made.core, inclusion=dataclasses.replace(made.core.inclusion, index=7))
+    receipt.write_bytes(Receipt(other, other.encode(), ()).encode())
+    answer = command(home, "mirror", "--check", str(receipt), expect=1)
+    assert answer["code"] == "MirrorContradicts"
