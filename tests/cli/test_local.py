@@ -89,12 +89,12 @@ def test_configured_port_moves_when_somebody_else_took_it(tmp_path: Path) -> Non
     import socket
 
     stack = Stack(tmp_path)
-    port = stack._configure()
-    assert stack._configure() == port
+    port = stack._configure("")
+    assert stack._configure("") == port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        moved = stack._configure()
+        moved = stack._configure("")
     assert moved != port
     text = (tmp_path / "caseledger.toml").read_text()
     assert f"port = {moved}" in text
