@@ -10,11 +10,10 @@ import json
 from typing import Any
 
 from protocol import entry
-from protocol.acts import Domain, Submit, recover
-from protocol.entry import Body, EvidenceClass, unsequenced
+from protocol.entry import Body, EvidenceClass
 from protocol.hashing import SHA256
-from verifier.merkle_verify import root_from_inclusion
-from verifier.receipt import Core, Receipt
+from verifier.receipt import Receipt
+from verifier.submitter import signer_address
 from verifier.views.errors import ViewNotPossible
 
 SUFFIX = ".erc1497.json"
@@ -51,20 +50,6 @@ def multihash_sha256(digest: bytes) -> str:
     return base58(_SHA2_256 + digest)
 
 
-def signer(core: Core) -> bytes:
-    """Address (20 bytes) of the key that signed the submission; `verify` says whether it was registered.
-
-    Raises:
-        BadSignature, MerkleProofLength and the like
-    """
-    given = core.submission
-    leaf_hash = SHA256.leaf(unsequenced(core.leaf))
-    root = root_from_inclusion(SHA256, leaf_hash, given.position, given.count, given.path)
-    organisation = entry.parse_leaf(core.leaf).header.submitter
-    act = Submit(core.log.log_id, organisation, root, given.count, given.valid_until)
-    return recover(act.digest(Domain(core.log.chain_id, core.log.evidence_log)), given.signature)
-
-
 def evidence_json(receipt: Receipt) -> dict[str, Any]:
     """Evidence JSON. Beside ERC-1497's own members, `caseledger` says where the proof is.
 
@@ -88,7 +73,7 @@ def evidence_json(receipt: Receipt) -> dict[str, Any]:
         "caseledger": {
             "event": EVENT,
             "evidenceGroupID": "0x" + head.case_commitment.hex(),
-            "party": "0x" + signer(core).hex(),
+            "party": "0x" + signer_address(core).hex(),
             "evidenceId": evidence_id,
             "receiptId": receipt.receipt_id.hex(),
             "contentSha256": body.content_sha256.hex(),
