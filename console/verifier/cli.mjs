@@ -10,7 +10,7 @@ import { LINE_LIMIT, parseLine } from "./core/json.js";
 import { plain } from "./core/plain.js";
 import { verifyReceipt } from "./core/verify.js";
 
-const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--at SECONDS] [--case HEX] [--json]\n"
+const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--at SECONDS] [--case HEX] [--ignore sha256] [--json]\n"
   + `       cli.mjs conformance ${CONFORMANCE_KINDS.join("|")} [--verdicts]`;
 
 class Usage extends Error {}
@@ -47,11 +47,12 @@ async function verify({ values, positionals }) {
   if (!receiptPath || rest.length || !values.trust) throw new Usage(USAGE);
   const caseId = values.case === undefined ? null : fromHex(values.case);
   if (values.case !== undefined && caseId?.length !== 32) throw new Usage("--case takes 64 hex digits");
+  if (values.ignore !== undefined && values.ignore !== "sha256") throw new Usage("--ignore takes sha256");
   const at = evaluationTime(values.at);
   const receipt = readBounded(receiptPath, 65536);
   const trust = readBounded(values.trust, 1 << 20);
   const content = filePath ? await hashFile(filePath) : null;
-  const report = verifyReceipt(receipt, trust, { content, at, caseId });
+  const report = verifyReceipt(receipt, trust, { content, at, caseId, ignoreSha256: values.ignore === "sha256" });
   if (values.json) {
     console.log(JSON.stringify(plain({ receipt: receiptPath, ...report }), null, 2));
   } else {
@@ -108,7 +109,7 @@ async function main() {
   try {
     const options = {
       trust: { type: "string" }, at: { type: "string" }, case: { type: "string" },
-      json: { type: "boolean", default: false }, verdicts: { type: "boolean", default: false },
+      json: { type: "boolean", default: false }, ignore: { type: "string" }, verdicts: { type: "boolean", default: false },
     };
     let parsed;
     try {

@@ -13,7 +13,8 @@ from typing import Union
 from protocol.acts import Purpose
 from protocol.entry import EvidenceClass
 from protocol.keyslot import KeySlot, KeyState
-from tests.support.world import AT, CASE_ID, CONTENT, LINK_TIME, SUBMITTER, World, trust_private
+from tests.support.world import AT, CASE_ID, CONTENT, LINK_TIME, SUBMITTER, WITNESSES, World, trust_private
+from verifier.receipt import Attestation
 
 Item = Union[int, bytes, str, bool, None, list["Item"], dict[int | str, "Item"]]  # noqa: UP007
 
@@ -52,6 +53,7 @@ class Case:
     at: int
     content: bytes | None
     case: bytes | None
+    ignore: bool = False
 
 
 def head(major: int, value: int) -> bytes:
@@ -308,3 +310,56 @@ def cases(seed: int, count: int) -> Iterator[Case]:
         content = rng.choice((None, CONTENT, CONTENT, CONTENT + b"x", b""))
         case = rng.choice((None, None, CASE_ID, bytes(32)))
         yield Case(f"{number}: {how}", receipt, trust, at, content, case)
+
+
+ATTESTED = (
+    World(version=2), World(version=2, validators_named=False), World(version=2, witnesses=1),
+    World(version=2, to_height=4712, closed_at=LINK_TIME + 100), World(kind="none", version=2),
+    World(kind="mpt-qbft", version=2, witnesses=1), World(version=2, validators_named=False, witnesses_named=False),
+)  # fmt: skip
+NAMES = tuple(WITNESSES)
+
+
+def _witness(rng: random.Random, world: World) -> Attestation:
+    names = rng.sample(NAMES, rng.randrange(1, 5))
+    times = {name: LINK_TIME + rng.choice((0, 1, 30, 60, 60, 100, 101, 3600, 3601)) for name in NAMES}
+    size = rng.choice((None, None, None, 13, 14, 20, 64, 12, 7))
+    found = world.witness(*names, algorithm=rng.randrange(2), size=size, time=times)
+    return _damaged(rng, found) if rng.random() < 0.3 else found
+
+
+def _damaged(rng: random.Random, one: Attestation) -> Attestation:
+    if rng.random() < 0.4:
+        return Attestation(one.kind, flipped(rng, one.payload))
+    return Attestation(one.kind, mutated(rng, one.payload, 1))
+
+
+def _later(rng: random.Random, world: World) -> Attestation:
+    """The slots proved again: in another epoch, by strangers, with another key or code."""
+    changes: dict[str, object] = rng.choice(
+        [{}, {}, {"seed": "later"}, {"slot": _slot(rng)}, {"code_log": b"\x01" * 32}, {"block_time": LINK_TIME + 50}, {"kind": "none"}]
+    )
+    found = world.refreshed(world.but(**changes))
+    return _damaged(rng, found) if rng.random() < 0.2 else found
+
+
+def attested_cases(seed: int, count: int) -> Iterator[Case]:
+    """Receipts with witnesses and later chain proofs under trust files of version 2, in part damaged."""
+    rng = random.Random(f"attested {seed}")
+    for number in range(count):
+        world = rng.choice(ATTESTED)
+        makers = [_witness, _witness, _witness, _later]
+        listed = [rng.choice(makers)(rng, world) for _ in range(rng.randrange(1, 4))]
+        if rng.random() < 0.1:
+            listed.insert(0, Attestation(rng.choice(("later", "witness", "chain")), encode([2, "x"])))
+        receipt, trust = world.attested(*listed), world.trust
+        how = rng.choice(("as made", "as made", "as made", "trust", "other trust", "receipt"))
+        if how == "trust":
+            trust = trust_value(rng, world)
+        elif how == "other trust":
+            trust = rng.choice(ATTESTED).trust
+        elif how == "receipt":
+            receipt = flipped(rng, receipt)
+        at = AT if rng.random() < 0.8 else LINK_TIME + rng.choice((1, 2, 59, 60, 99))
+        content = rng.choice((None, CONTENT, CONTENT + b"x"))
+        yield Case(f"{number}: {how}", receipt, trust, at, content, None, rng.random() < 0.2)

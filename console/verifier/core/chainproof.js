@@ -60,6 +60,14 @@ function epochFor(chain, height) {
   return epoch ?? refuse("EpochNotTrusted", `no validators for height ${height}`);
 }
 
+/** Height of the header of a proof. */
+export const proofHeight = (proof) => (proof.kind === "ics23" ? proof.header.height : proof.header.number);
+
+/** Whether the trusted chain names validators for this height. */
+export function isCovered(chain, height) {
+  return chain.epochs.some(({ from, to }) => from <= height && (to === null || height <= to));
+}
+
 /** `{epoch, height, time, hash, state}` of a proof whose block the trusted chain's validators signed. */
 export function openProof(proof, chain) {
   if (proof.kind === "ics23") {

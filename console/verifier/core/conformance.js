@@ -311,11 +311,14 @@ function content(value, field) {
 
 /** The report of a receipt line. */
 export function receiptReport(line) {
-  const all = new f.Fields(line).only("about", "receipt", "trust", "at", "content", "case");
+  const all = new f.Fields(line).only("about", "receipt", "trust", "at", "content", "case", "ignore");
+  const ignore = all.maybe("ignore", f.nullOr(f.string));
+  if (ignore !== null && ignore !== "sha256") f.invalid("ignore", "not sha256");
   return verifyReceipt(all.get("receipt", hexOrBase64), all.get("trust", hexOrBase64), {
     at: Number(all.get("at", f.integer({ below: 1n << 40n }))),
     content: all.maybe("content", f.nullOr(content)),
     caseId: all.maybe("case", f.nullOr(lower(32))),
+    ignoreSha256: ignore !== null,
   });
 }
 

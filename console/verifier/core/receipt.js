@@ -1,4 +1,5 @@
 /** Receipts (docs/spec/receipt.md §1 and §2). */
+import { parseAttestation } from "./attestation.js";
 import { decode } from "./cbor.js";
 import { checkHeaderForm, checkTime } from "./comet.js";
 import { as, refuse } from "./errors.js";
@@ -190,14 +191,14 @@ function parseCore(bytes) {
   };
 }
 
-function parseAttestation(value) {
+function parsePair(value) {
   const [kind, payload] = shape.list(value, "attestation", { size: 2 });
   return { kind: shape.label(kind, "attestation.kind", 64), payload: shape.bytes(payload, "attestation.payload") };
 }
 
 /** Receipt with its id; refuses with MalformedReceipt, UnknownVersion or UnknownProofKind. */
 export function parseReceipt(bytes) {
-  return as("MalformedReceipt", () => {
+  const receipt = as("MalformedReceipt", () => {
     const outer = decode(bytes, RECEIPT_LIMIT);
     shape.list(outer, "receipt", { least: 2 });
     if (outer[0] !== "caseledger-receipt") malformed("receipt", "not a receipt");
@@ -208,7 +209,8 @@ export function parseReceipt(bytes) {
       coreBytes,
       id: sha256(coreBytes),
       core: parseCore(coreBytes),
-      attestations: shape.list(attestations, "attestations", { most: MAX_ATTESTATIONS }).map(parseAttestation),
+      attestations: shape.list(attestations, "attestations", { most: MAX_ATTESTATIONS }).map(parsePair),
     };
   }, KEPT);
+  return { ...receipt, attestations: receipt.attestations.map(parseAttestation) };
 }

@@ -83,7 +83,7 @@ function parseChain(version) {
       engine: shape.label(engine, "chains.engine", 32),
       network: shape.label(network, "chains.network", 64),
       kind,
-      epochs: shape.list(epochs, "chains.epochs", { least: kind === "none" ? 0 : 1 }).map(parseEpoch(kind, version)),
+      epochs: shape.list(epochs, "chains.epochs", { least: kind === "none" || version === 2 ? 0 : 1 }).map(parseEpoch(kind, version)),
       registry: parsePinned(registry, "chains.registry"),
       evidenceLog: parsePinned(log, "chains.evidenceLog"),
     };
@@ -168,6 +168,8 @@ function parsePayload(bytes) {
   distinct(payload.chains, ({ id }) => id, "chains");
   if (!isQuorum(payload.threshold, payload.keys)) malformed("keys", "all keys together are no quorum");
   checkLogs(payload.logs, payload.chains);
+  if (version === 2 && payload.policy.witnesses && payload.witnesses.quorum === null) malformed("policy", "no witness policy");
+  if (version === 2 && payload.policy.tokens > payload.authorities.length) malformed("policy", "more authorities than named");
   if (version === 2 && payload.logs.some((log) => log.origin.endsWith("/sm3"))) malformed("logs.origin", "ends in /sm3");
   return payload;
 }

@@ -1,13 +1,15 @@
 /** The steps of docs/spec/receipt.md §3, each a verdict of its own. */
 import { equal, hex } from "./bytes.js";
+import { Attested } from "./attested.js";
 import { keyPosition, linkPosition, linkValue, logIdOf, parseKeySlot, PURPOSE_ACT, STATE_ACTIVE, submitDigest } from "./chainstate.js";
-import { openProof } from "./chainproof.js";
+import { isCovered, openProof, proofHeight } from "./chainproof.js";
 import { caseCommitment, caseReference, checkBody, CONTINUATION, evidenceId, unsequenced } from "./entry.js";
 import { refuse, Refusal } from "./errors.js";
 import { sha256, sm3 } from "./hashing.js";
 import { leafHash, rootOf, verifyInclusion } from "./merkle.js";
 import { parseReceipt } from "./receipt.js";
 import { recover } from "./signatures.js";
+import { judgeTokens } from "./tokens.js";
 import { parseTrust } from "./trust.js";
 
 export const NAMES = [
@@ -30,7 +32,10 @@ class Other {
 const reduced = (code) => new Other("REDUCED", code);
 
 class Verification {
-  constructor({ content, at, caseId }) {
+  constructor({ content, at, caseId, ignoreSha256 }) {
+    this.ignored = ignoreSha256;
+    this.blocks = [];
+    this.witnessesOnly = false;
     this.content = content ?? null;
     this.at = at;
     this.caseId = caseId ?? null;
@@ -73,6 +78,7 @@ class Verification {
     this.step("trust-file", [], (note) => this.readTrust(trustBytes, note));
     this.step("content", ["receipt"], (note) => this.checkContent(note));
     this.step("inclusion", ["receipt"], (note) => this.checkInclusion(note));
+    this.judgeAttestations();
     this.step("finality", ["receipt", "trust-file"], (note) => this.checkFinality(note));
     this.step("append-only", ["finality"], (note) => this.checkAppendOnly(note));
     this.step("time", ["append-only"], (note) => this.checkTime(note));
@@ -80,6 +86,22 @@ class Verification {
     for (const name of ["custody", "provenance"]) this.step(name, [], () => new Other("NOT_CHECKED", "DigestsOnly"));
     this.step("neutrality", ["finality"], (note) => this.checkNeutrality(note));
     return this.report();
+  }
+
+  /** Only over a leaf that is in the log, and of a log that the trust file names. */
+  judgeAttestations() {
+    if (!this.holds("trust-file") || this.verdicts.get("inclusion").status !== "PASS") return;
+    const { log } = this.core;
+    const named = this.trust.logs.find(({ origin, chainId }) => origin === log.origin && chainId === log.chainId);
+    if (!named) return;
+    this.attested = new Attested(this.receipt.attestations, {
+      core: this.core, receipt: this.receipt, log: named, policy: this.trust.witnesses, authorities: this.trust.authorities,
+      at: this.at, ignored: this.ignored,
+    }, judgeTokens);
+  }
+
+  witnessed(algorithm) {
+    return this.attested?.witnessed(algorithm) ?? false;
   }
 
   readReceipt(bytes, note) {
@@ -124,26 +146,28 @@ class Verification {
   checkContent(note) {
     const { body, parsedBody, header } = this.core;
     if (body === null) return new Other(this.content ? "INDETERMINATE" : "NOT_CHECKED", "BodyWithheld");
-    note("body.sha256", hex(sha256(body)));
+    if (!this.ignored) note("body.sha256", hex(sha256(body)));
     note("body.sm3", hex(sm3(body)));
-    checkBody(header, body);
+    checkBody(header, body, this.ignored);
     if (!this.content) return new Other("NOT_CHECKED", "NoFileGiven");
     if (header.kind === CONTINUATION) refuse("ContentMismatch", "a log continuation has no content");
     const { size, sha256: first, sm3: second } = this.content;
     note("content.size", size);
-    note("content.sha256", hex(first));
+    if (!this.ignored) note("content.sha256", hex(first));
     note("content.sm3", hex(second));
-    if (BigInt(size) !== BigInt(parsedBody.size) || !equal(first, parsedBody.sha256) || !equal(second, parsedBody.sm3)) {
+    if (BigInt(size) !== BigInt(parsedBody.size) || (!this.ignored && !equal(first, parsedBody.sha256)) || !equal(second, parsedBody.sm3)) {
       refuse("ContentMismatch", "the file is not the one that was recorded");
     }
   }
 
   checkInclusion(note) {
     const { leaf, inclusion, link, header, parsedBody } = this.core;
+    if (!this.ignored) {
+      note("link.rootSha256", hex(link.rootSha256));
+      verifyInclusion(sha256, inclusion.index, link.size, leafHash(sha256, leaf), inclusion.pathSha256, link.rootSha256);
+    }
     note("leaf.id", hex(evidenceId(leaf)));
     note("leaf.index", `${inclusion.index} < ${link.size}`);
-    note("link.rootSha256", hex(link.rootSha256));
-    verifyInclusion(sha256, inclusion.index, link.size, leafHash(sha256, leaf), inclusion.pathSha256, link.rootSha256);
     note("link.rootSm3", hex(link.rootSm3));
     verifyInclusion(sm3, inclusion.index, link.size, leafHash(sm3, leaf), inclusion.pathSm3, link.rootSm3);
     if (header.kind === CONTINUATION && inclusion.index !== 0n) refuse("ContinuationMisplaced", "not the first entry");
@@ -162,8 +186,24 @@ class Verification {
     note("chain.id", chain.id);
     note("chain.network", chain.network);
     if (chain.kind !== proof.kind) refuse("ProofKindMismatch", `${proof.kind}, not ${chain.kind}`);
-    if (proof.kind === "none") throw new Other("REDUCED", "ChainProofNone", "a development chain proves nothing");
-    const block = openProof(proof, chain);
+    if (this.ignored) {
+      this.ignoreChains();
+      throw reduced("AlgorithmIgnored");
+    }
+    if (proof.kind === "none" || !isCovered(chain, proofHeight(proof))) {
+      if (this.witnessed(0)) {
+        this.witnessesOnly = true;
+        this.openChains(chain);
+        throw reduced("WitnessesOnly");
+      }
+      if (proof.kind === "none") throw new Other("REDUCED", "ChainProofNone", "a development chain proves nothing");
+    }
+    const own = openProof(proof, chain);
+    const later = this.openChains(chain);
+    this.blocks = [own, ...later];
+    const open = own.epoch.to === null || this.attestedInside(own.epoch);
+    const instead = open ? null : later.find(({ epoch }) => epoch.to === null);
+    const block = instead ?? own;
     this.block = block;
     Object.assign(this.facts, { blockHeight: block.height, blockTime: block.time });
     note("block.height", block.height);
@@ -171,7 +211,47 @@ class Verification {
     note("block.stateRoot", hex(block.state.root));
     const names = [...new Set(block.epoch.validators.map(({ controller }) => controller))];
     note("epoch.number", `${block.epoch.number}: ${names.join(", ")}`);
-    if (block.epoch.to !== null) throw reduced("ClosedEpoch");
+    if (!open && !instead) throw reduced("ClosedEpoch");
+  }
+
+  /** Blocks of the chain attestations that the trust file covers; a failure is one of the step. */
+  openChains(chain) {
+    const out = [];
+    let failure = null;
+    for (const one of this.receipt.attestations) {
+      if (!one.known || one.kind !== "chain" || !this.attested) continue;
+      const known = one.proof.kind === chain.kind;
+      if (known && (chain.kind === "none" || !isCovered(chain, proofHeight(one.proof)))) {
+        this.attested.set(one, "EpochNotTrusted");
+        continue;
+      }
+      try {
+        if (!known) refuse("ProofKindMismatch", `${one.proof.kind}, not ${chain.kind}`);
+        out.push({ ...openProof(one.proof, chain), one });
+        this.attested.set(one, "Ok");
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        this.attested.set(one, error.code, error.detail);
+        failure ??= error;
+      }
+    }
+    if (failure) throw failure;
+    return out;
+  }
+
+  ignoreChains() {
+    for (const one of this.receipt.attestations) {
+      if (one.known && one.kind === "chain") this.attested?.set(one, "AlgorithmIgnored");
+    }
+  }
+
+  /** A witness quorum or the required authorities spoke while the closed epoch was open. */
+  attestedInside({ closedAt }) {
+    if (closedAt === null || !this.attested) return false;
+    const quorum = this.attested.quorum(0);
+    if (quorum !== null && quorum <= closedAt) return true;
+    const needed = Math.max(1, this.trust.policy.tokens);
+    return this.attested.tokens.authorities((token) => token.algorithm === 0 && token.time <= closedAt).size >= needed;
   }
 
   checkAppendOnly(note) {
@@ -182,8 +262,29 @@ class Verification {
     const named = this.trust.logs.find(({ origin, chainId }) => origin === log.origin && chainId === log.chainId);
     this.log = named ?? refuse("LogNotTrusted", log.origin);
     if (named.closedSize !== null && inclusion.index >= named.closedSize) refuse("LeafBeyondClosedLog");
-    if (!this.block) throw reduced("ChainProofNone");
-    const { state } = this.block;
+    if (this.attested?.refused.witness) throw this.attested.refused.witness;
+    if (!this.block) throw this.withoutBlock();
+    for (const block of this.blocks) this.attributed(block, () => this.checkLink(block, block === this.block ? note : () => {}));
+    if (this.trust.policy.witnesses && !this.witnessed(0)) throw reduced("WitnessesMissing");
+  }
+
+  /** Why there is no block to look into. */
+  withoutBlock() {
+    return reduced(this.ignored ? "AlgorithmIgnored" : this.witnessesOnly ? "WitnessesOnly" : "ChainProofNone");
+  }
+
+  /** A later block's refusal is also what became of its attestation. */
+  attributed({ one }, work) {
+    try {
+      work();
+    } catch (error) {
+      if (one && error instanceof Refusal) this.attested.set(one, error.code, error.detail);
+      throw error;
+    }
+  }
+
+  checkLink({ state }, note) {
+    const { log, link } = this.core;
     const codeHash = state.logCode(log.evidenceLog);
     note("EvidenceLog.codeHash", hex(codeHash));
     if (!equal(codeHash, this.chain.evidenceLog.codeHash)) refuse("CodeHashMismatch", "EvidenceLog");
@@ -191,20 +292,38 @@ class Verification {
     note("link.value", hex(stored));
     note("link.number", link.number);
     if (!equal(stored, linkValue(log, link))) refuse("BatchLinkMismatch");
-    if (this.trust.policy.witnesses) throw reduced("WitnessesMissing");
   }
 
   checkTime(note) {
     const { link } = this.core;
     note("time.link", link.time);
-    if (!this.block) {
-      if (this.at < link.time) throw new Other("INDETERMINATE", "EvaluationBeforeAnchor");
-      throw reduced("ChainProofNone");
+    if (this.block) {
+      note("time.block", this.block.time);
+      if (link.time > this.block.time) refuse("LinkTimeAfterBlock");
     }
-    note("time.block", this.block.time);
-    if (link.time > this.block.time) refuse("LinkTimeAfterBlock");
-    if (this.at < this.block.time) throw new Other("INDETERMINATE", "EvaluationBeforeAnchor");
-    if (this.trust.policy.tokens) throw reduced("TimeTokensMissing");
+    if (this.at < (this.block ? this.block.time : link.time)) throw new Other("INDETERMINATE", "EvaluationBeforeAnchor");
+    if (this.attested?.refused.time) throw this.attested.refused.time;
+    this.boundTime();
+    const { tokens } = this.attested ?? {};
+    const required = this.trust.policy.tokens;
+    if ((tokens?.authorities(() => true).size ?? 0) < required) {
+      throw reduced(tokens && tokens.withExpired().size >= required ? "TimeTokensExpired" : "TimeTokensMissing");
+    }
+  }
+
+  /** Facts: content existed not later than this, and what says so. */
+  boundTime() {
+    const quorums = [this.ignored ? null : this.attested?.quorum(0), this.attested?.quorum(1)];
+    const found = [
+      ...(this.attested?.tokens.counting.map(({ time }) => ({ time, by: "token" })) ?? []),
+      ...quorums.filter((time) => typeof time === "number").map((time) => ({ time, by: "witness" })),
+    ];
+    if (this.block && (this.block.epoch.to === null || !found.length)) found.push({ time: this.block.time, by: "block" });
+    if (!found.length) {
+      throw this.ignored ? new Other("INDETERMINATE", "NothingLeft") : reduced("ChainProofNone");
+    }
+    const first = found.reduce((a, b) => (b.time < a.time ? b : a));
+    Object.assign(this.facts, { notLaterThan: first.time, timeBy: first.by });
   }
 
   checkSigner(note) {
@@ -223,8 +342,14 @@ class Verification {
       count: submission.count, validUntil: submission.validUntil,
     });
     const signer = recover(digest, submission.signature, 27, "SubmissionSignatureInvalid");
-    if (!this.block) throw reduced("ChainProofNone");
-    const { state } = this.block;
+    if (!this.block) throw this.withoutBlock();
+    for (const block of this.blocks) {
+      this.attributed(block, () => this.checkKey(block, signer, block === this.block ? note : () => {}));
+    }
+  }
+
+  checkKey({ state, height }, signer, note) {
+    const { header, log, link } = this.core;
     const codeHash = state.registryCode(log.registry);
     note("ConsortiumRegistry.codeHash", hex(codeHash));
     if (!equal(codeHash, this.chain.registry.codeHash)) refuse("CodeHashMismatch", "ConsortiumRegistry");
@@ -232,7 +357,7 @@ class Verification {
     const slot = parseKeySlot(state.key(log.registry, keyPosition(signer)));
     if (!slot) refuse("MalformedInput", "key slot of another form");
     note("signer.organisation", slot.organisation);
-    note("signer.asOf", this.block.height);
+    note("signer.asOf", height);
     if (slot.organisation !== header.submitter) refuse("KeyOfAnotherOrganisation");
     if (slot.purpose !== PURPOSE_ACT) refuse("KeyPurposeMismatch");
     if (slot.state !== STATE_ACTIVE) refuse("KeyNotActive");
@@ -241,7 +366,7 @@ class Verification {
   }
 
   checkNeutrality(note) {
-    if (!this.block) throw reduced("ChainProofNone");
+    if (!this.block) throw this.withoutBlock();
     const groups = new Map();
     let total = 0n;
     for (const { group, power } of this.block.epoch.validators) {
@@ -262,7 +387,8 @@ class Verification {
       : missing.length ? "VALID_REDUCED_TRUST" : "VALID";
     return {
       result, exitCode: EXIT_CODES[result], evaluatedAt: this.at, changed: whatChanged(verdicts), missing, facts: this.facts, verdicts,
-      uncheckedAttestations: (this.receipt?.attestations ?? []).map(({ kind }) => kind),
+      attestations: this.attested ? [...this.attested.outcomes.values()].sort((a, b) => a.position - b.position) : [],
+      uncheckedAttestations: (this.receipt?.attestations ?? []).filter(({ known }) => !known).map(({ kind }) => kind),
     };
   }
 }
@@ -277,8 +403,8 @@ function whatChanged(verdicts) {
 
 /**
  * Verify a receipt. `content` is `{size, sha256, sm3}` of the file or null, `at` the evaluation time in seconds,
- * `caseId` 32 bytes or null. Never throws on bad input: everything wrong with it is a verdict.
+ * `caseId` 32 bytes or null, `ignoreSha256` as attestation.md §6 says. Never throws on bad input: everything wrong with it is a verdict.
  */
-export function verifyReceipt(receipt, trust, { content = null, at, caseId = null }) {
-  return new Verification({ content, at, caseId }).run(receipt, trust);
+export function verifyReceipt(receipt, trust, { content = null, at, caseId = null, ignoreSha256 = false }) {
+  return new Verification({ content, at, caseId, ignoreSha256 }).run(receipt, trust);
 }

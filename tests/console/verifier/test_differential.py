@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
 from protocol.hashing import sha256, sm3
 from tests.support.line_mutations import VECTORS, lines
-from tests.support.mutations import Case, cases
+from tests.support.mutations import Case, attested_cases, cases
 from tests.support.second import Second, needs_node, second
 from verifier.conformance import answer
 from verifier.content import ContentDigests
@@ -24,7 +25,7 @@ def first(case: Case) -> tuple[str, Verdicts]:
     content = case.content and ContentDigests(len(case.content), sha256(case.content), sm3(case.content))
     if case.content == b"":
         content = ContentDigests(0, sha256(b""), sm3(b""))
-    report = verify_receipt(case.receipt, case.trust, content=content or None, at=case.at, case_id=case.case)
+    report = verify_receipt(case.receipt, case.trust, content=content or None, at=case.at, case_id=case.case, ignore_sha256=case.ignore)
     return report.result.name, [(v.name, v.status.name, v.code) for v in report.verdicts]
 
 
@@ -37,6 +38,7 @@ def other(process: Second, case: Case) -> tuple[str, Verdicts]:
             "at": case.at,
             "content": None if case.content is None else case.content.hex(),
             "case": case.case.hex() if case.case else None,
+            "ignore": "sha256" if case.ignore else None,
         }
     )
     if "result" not in answer:
@@ -44,33 +46,45 @@ def other(process: Second, case: Case) -> tuple[str, Verdicts]:
     return answer["result"], [(name, status, code) for name, status, code in answer["verdicts"]]
 
 
-def compare(seed: int, count: int) -> Counter[str]:
+def compare(made: Iterable[Case]) -> Counter[str]:
     """Codes seen; fails with every disagreement."""
     seen: Counter[str] = Counter()
     wrong: list[str] = []
     with second("receipt", "--verdicts") as process:
-        for case in cases(seed, count):
+        for case in made:
             ours, theirs = first(case), other(process, case)
             seen.update(f"{status} {code}" for _, status, code in ours[1])
             if ours != theirs:
                 pairs = [f"{a} / {b}" for a, b in zip(ours[1], theirs[1], strict=True) if a != b]
                 name = hashlib.sha256(case.receipt + case.trust).hexdigest()[:8]
                 wrong.append(f"{case.about} [{name}] {ours[0]} / {theirs[0]}: {'; '.join(pairs)}")
-    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])
+    assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong[:40])
     return seen
 
 
 @needs_node
 def test_the_two_agree_on_a_thousand_mutations() -> None:
-    seen = compare(1, 1000)
+    seen = compare(cases(1, 1000))
     assert len(seen) > 45, sorted(seen)
     assert seen["FAIL MalformedReceipt"] < 600, seen
 
 
 @needs_node
+def test_the_two_agree_on_attestations() -> None:
+    seen = compare(attested_cases(1, 250))
+    assert len(seen) > 30, sorted(seen)
+
+
+@needs_node
+@pytest.mark.slow
+def test_the_two_agree_on_many_attestations() -> None:
+    compare(attested_cases(2, 3000))
+
+
+@needs_node
 @pytest.mark.slow
 def test_the_two_agree_on_ten_thousand_mutations() -> None:
-    compare(2, 10_000)
+    compare(cases(2, 10_000))
 
 
 def compare_lines(kind: str, seed: int, count: int) -> Counter[str]:
