@@ -168,8 +168,11 @@ class _Witnesses:
             code, detail = IGNORED, ""
             if one.algorithm in self.rules.algorithms:
                 try:
-                    names = self._check(one)
-                    code, detail = ("Ok", ", ".join(names)) if names else ("WitnessUnknown", "")
+                    head, signed = self._check(one)
+                    code, detail = ("Ok", ", ".join(signed)) if signed else ("WitnessUnknown", "")
+                    times = self.times.setdefault(head, {})
+                    for name, time in signed.items():
+                        times[name] = min(time, times.get(name, time))
                 except CaseledgerError as error:
                     self.out.witness_error = self.out.witness_error or error
                     code, detail = error.code, error.detail
@@ -181,11 +184,12 @@ class _Witnesses:
             if met is not None and (before is None or met[0] < before.time):
                 self.out.quorums[head.algorithm] = Quorum(met[0], met[1], head.size)
 
-    def _check(self, one: WitnessAttestation) -> list[str]:
+    def _check(self, one: WitnessAttestation) -> tuple[Checkpoint, dict[str, int]]:
+        """The checkpoint and who cosigned it when; an attestation that is refused counts for nothing."""
         head = checkpoint_of(self.core, one.algorithm, one.where)
         verify_checkpoint(self.log.log_key, head, one.log_signature)
         named = self.payload.witness_policy.named(one.algorithm)
-        names = []
+        signed: dict[str, int] = {}
         for line in one.cosignatures:
             witness = named.get(line.key_id)
             if witness is None or (witness.kind == TYPE_MLDSA44 and not self.rules.mldsa):
@@ -199,10 +203,8 @@ class _Witnesses:
                 raise CosignatureInFuture(
                     f"by {witness.name} at {line.time}, evaluated at {self.at}", field="cosignature"
                 )
-            times = self.times.setdefault(head, {})
-            times[witness.name] = min(line.time, times.get(witness.name, line.time))
-            names.append(witness.name)
-        return names
+            signed[witness.name] = line.time
+        return head, signed
 
 
 class _Ignored(Exception):

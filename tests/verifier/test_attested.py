@@ -153,6 +153,17 @@ def test_the_earliest_quorum_counts() -> None:
     assert verify(ONLY.attested(*completed), ONLY.trust).facts["notLaterThan"] == LINK_TIME + 7
 
 
+def test_the_earlier_of_two_cosignatures_of_one_witness_counts_and_a_refused_attestation_gives_none() -> None:
+    twice = (ONLY.witness(time=LINK_TIME + 50), ONLY.witness(time=LINK_TIME + 40))
+    for order in (twice, twice[::-1]):
+        assert verify(ONLY.attested(*order), ONLY.trust).facts["notLaterThan"] == LINK_TIME + 40
+    found = parse(ONLY.witness(), 0)
+    assert isinstance(found, WitnessAttestation)
+    last = dataclasses.replace(found.cosignatures[-1], signature=bytes(64))
+    spoilt = dataclasses.replace(found, cosignatures=(*found.cosignatures[:-1], last)).encode()
+    assert verify(ONLY.attested(spoilt), ONLY.trust).verdict("finality").code == "EpochNotTrusted"
+
+
 # What makes a receipt invalid
 
 

@@ -217,7 +217,8 @@ def test_a_renewal_over_other_attestations_is_refused() -> None:
 
 
 def test_a_renewal_is_no_token_of_its_authority() -> None:
-    report = verify(WORLD, stamp(B), renewal((stamp(B),), 0, world=WORLD, time=LINK_TIME + 500))
+    one = stamp(B)
+    report = verify(WORLD, one, renewal((one,), 0, world=WORLD, time=LINK_TIME + 500))
     assert report.missing == ("TimeTokensMissing",)
     assert [one.code for one in report.attestations] == ["Ok", "Ok"]
 
