@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protocol.i18n import Text, language
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
     from http.server import ThreadingHTTPServer
@@ -19,14 +21,21 @@ FOLDER = "time"
 LIST_PATH = "/revocation"
 LIST_SECONDS = 3600.0
 _SECONDS = 10.0
+_TEXTS = {
+    "name": Text("机构名，密钥在 time/NAME 下，没有则新建", "name; keys under time/NAME, made if missing"),
+    "port": Text("回环地址上的端口（0：任取空闲）", "port on loopback; 0 takes a free one"),
+    "home": Text("数据目录", "home folder"),
+}
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser("tsa", help=help_text, description=help_text)
-    parser.add_argument("--home", type=Path, metavar="DIR")
-    parser.add_argument("--name", default="time-a", metavar="NAME")
-    parser.add_argument("--port", type=int, default=0, metavar="N")
+    lang = language()
+    parser.add_argument("--name", default="time-a", metavar="NAME", help=_TEXTS["name"].choose(lang))
+    parser.add_argument("--port", type=int, default=0, metavar="N", help=_TEXTS["port"].choose(lang))
+    # Last, so that a process of ours is found by its home.
+    parser.add_argument("--home", type=Path, metavar="DIR", help=_TEXTS["home"].choose(lang))
 
 
 def run(args: argparse.Namespace) -> int:
