@@ -13,9 +13,9 @@ from protocol.i18n import Text, language
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from agent.keys import Ed25519Key
     from chain.deploy import Network
     from monitor.settings import WitnessSettings
+    from monitor.witness import CosignatureKey
 
 PURPOSE = "witness"
 KEY_NAMES = ("witness-sha256", "witness-sm3")
@@ -98,16 +98,23 @@ def listen_address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def keys_of(settings: WitnessSettings) -> dict[int, Ed25519Key]:
-    """Signing keys by algorithm number.
+def keys_of(settings: WitnessSettings) -> dict[int, CosignatureKey]:
+    """Signing keys by algorithm number, out of key files or a token.
 
     Raises:
-        WitnessKeyPurpose, and errors of key files
+        WitnessKeyPurpose, TokenUnusable, and errors of key files
     """
     from agent.keys import key_path, load_ed25519
+    from monitor.settings import IN_TOKEN
 
-    found = {}
+    found: dict[int, CosignatureKey] = {}
     for algorithm, name in enumerate(settings.keys):
+        if settings.token is not None and name.startswith(IN_TOKEN):
+            from agent.pkcs11_key import TokenAddress, TokenKey
+
+            place = TokenAddress(settings.token.module, settings.token.token, settings.token.pin_file)
+            found[algorithm] = TokenKey(place, name.removeprefix(IN_TOKEN))
+            continue
         key = load_ed25519(key_path(settings.home / "keys", name))
         if key.label.purpose != PURPOSE:
             raise WitnessKeyPurpose(f"{name} is for {key.label.purpose}", field=name)

@@ -6,6 +6,11 @@ sha256_key = "witness-sha256"    # key file keys/<name>.json; one for each tree
 sm3_key = "witness-sm3"
 journal = "/second-disk/witness" # folder of the high-water journal; on another disk than the home
 stale_seconds = 60               # older than this, the own node's newest block is not signed on
+
+[witness.pkcs11]                 # for keys named "pkcs11:<label>", in a token
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token = "court"                  # label of the token
+pin_file = "keys/pin"            # mode 0600
 """
 
 from __future__ import annotations
@@ -21,7 +26,17 @@ from protocol.errors import MalformedInput
 
 FILE_NAME = "caseledger.toml"
 TABLE = "witness"
-_MEMBERS = ("name", "sha256_key", "sm3_key", "journal", "stale_seconds")
+IN_TOKEN = "pkcs11:"
+_MEMBERS = ("name", "sha256_key", "sm3_key", "journal", "stale_seconds", "pkcs11")
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """Where keys named `pkcs11:<label>` are."""
+
+    module: Path
+    token: str
+    pin_file: Path
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class WitnessSettings:
     keys: tuple[str, ...]
     journal: Path
     stale_seconds: float | None = None
+    token: TokenSettings | None = None
 
     @property
     def state(self) -> Path:
@@ -67,9 +83,20 @@ def load(home: Path) -> WitnessSettings:
     if stale is not None and (not isinstance(stale, int | float) or isinstance(stale, bool) or stale <= 0):
         raise WitnessSettingsInvalid("a number of seconds is expected", field=f"{TABLE}.stale_seconds")
     journal = Path(_text(table, "journal", "witness-journal"))
-    return WitnessSettings(
-        home, name, (_text(table, "sha256_key"), _text(table, "sm3_key")), home / journal, stale
-    )
+    keys = (_text(table, "sha256_key"), _text(table, "sm3_key"))
+    token = _token(table.get("pkcs11"), home)
+    if token is None and any(key.startswith(IN_TOKEN) for key in keys):
+        raise WitnessSettingsInvalid(f"no table [{TABLE}.pkcs11]", field=f"{TABLE}.pkcs11")
+    return WitnessSettings(home, name, keys, home / journal, stale, token)
+
+
+def _token(table: Any, home: Path) -> TokenSettings | None:
+    if table is None:
+        return None
+    if not isinstance(table, dict) or table.keys() != {"module", "token", "pin_file"}:
+        raise WitnessSettingsInvalid("module, token and pin_file are expected", field=f"{TABLE}.pkcs11")
+    where = home / _text(table, "pin_file")
+    return TokenSettings(home / _text(table, "module"), _text(table, "token"), where)
 
 
 def _text(table: dict[str, Any], member: str, default: str | None = None) -> str:
