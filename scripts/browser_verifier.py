@@ -19,8 +19,8 @@ PAGE = SOURCE / "dist" / "verify.html"
 DIGEST = SOURCE / "dist" / "verify.html.sha256"
 ESBUILD = ROOT / "node_modules" / "esbuild" / "bin" / "esbuild"
 NOTICE = (
-    "caseledger, Apache-2.0. Contains @noble/curves and @noble/hashes, MIT License, Copyright (c) 2022 Paul Miller"
-    " (https://paulmillr.com). Sources: console/verifier."
+    "caseledger, Apache-2.0. Contains @noble/curves and @noble/hashes, MIT License,"
+    " Copyright (c) 2022 Paul Miller (https://paulmillr.com). Sources: console/verifier."
 )
 
 
@@ -32,7 +32,14 @@ def node() -> str:
 
 def bundle(name: str) -> str:
     """One script without imports, in ASCII, safe inside an HTML script element."""
-    options = ["--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=ascii", "--legal-comments=none"]
+    options = [
+        "--bundle",
+        "--minify",
+        "--format=iife",
+        "--target=es2022",
+        "--charset=ascii",
+        "--legal-comments=none",
+    ]
     command = [node(), str(ESBUILD), str(SOURCE / "page" / name), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     text = done.stdout.decode("ascii").strip()

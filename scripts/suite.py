@@ -120,6 +120,7 @@ def check_steps() -> list[Step]:
         Step("imports", [f"{bin_}/lint-imports", "--no-cache"], one),
         Step("errors.md", [PY, "-m", "scripts.errors_doc"], one),
         Step("documents", [PY, "-m", "scripts.docs_check"], one),
+        Step("browser page", [PY, "-m", "scripts.browser_verifier", "--check"], one),
         Step("tree", [PY, "-m", "scripts.tree_check"], one),
         Step("mutants", [PY, "-m", "scripts.mutants", "--check"], one),
     ]

@@ -23,7 +23,8 @@ def _load(name: str) -> Any:
 
 
 GOOD = {
-    name: [row["line"] for row in _load(name) if row["accepted"]] for name in ("entry.json", "submission.json")
+    name: [row["line"] for row in _load(name) if row["accepted"]]
+    for name in ("entry.json", "submission.json")
 }
 COMETBFT = _load("recorded/cometbft.json")["vectors"]
 QBFT = _load("recorded/qbft.json")
@@ -48,13 +49,15 @@ def _merkle(rng: random.Random) -> dict[str, Any]:
     tree = Tree(hash_, leaves)
     line: dict[str, Any] = {
         "kind": "inclusion", "leafIdx": index, "treeSize": len(leaves), "root": tree.root.hex(),
-        "leafHash": leaves[index].hex(), "proof": [step.hex() for step in tree.path(index)] or None, "hash": name,
+        "leafHash": leaves[index].hex(), "hash": name,
+        "proof": [step.hex() for step in tree.path(index)] or None,
     }  # fmt: skip
     if rng.random() < 0.5:
         old = rng.randrange(1, len(leaves) + 1)
         line = {
-            "kind": "consistency", "size1": old, "size2": len(leaves), "root1": Tree(hash_, leaves[:old]).root.hex(),
-            "root2": tree.root.hex(), "proof": [step.hex() for step in consistency(hash_, leaves, old)], "hash": name,
+            "kind": "consistency", "size1": old, "size2": len(leaves), "hash": name,
+            "root1": Tree(hash_, leaves[:old]).root.hex(), "root2": tree.root.hex(),
+            "proof": [step.hex() for step in consistency(hash_, leaves, old)],
         }  # fmt: skip
     return line
 
@@ -75,10 +78,10 @@ def _entry(rng: random.Random) -> dict[str, Any]:
         leaf = bytes.fromhex(line["leaf"])[:48] + sha256(body) + sm3(body)
         line = {"leaf": leaf.hex(), "body": body.hex(), "broken": True}
     elif rng.random() < 0.3:
-        leaf = bytearray.fromhex(line["leaf"])
-        at = rng.randrange(min(48, len(leaf)))
-        leaf[at] = rng.choice((0, 1, 2, 5, 10, 128, 255))
-        line = {"leaf": leaf.hex(), "body": line["body"], "broken": True}
+        head = bytearray.fromhex(line["leaf"])
+        at = rng.randrange(min(48, len(head)))
+        head[at] = rng.choice((0, 1, 2, 5, 10, 128, 255))
+        line = {"leaf": head.hex(), "body": line["body"], "broken": True}
     return dict(line)
 
 
@@ -113,7 +116,9 @@ def _text(rng: random.Random, text: str) -> str:
     if how == 3:
         return text + rng.choice(("0", "00", "=", " ", "Z", ".5Z"))
     if how == 4:
-        return rng.choice(("", "0", "00", "0x", "0X00", "-1", "1970-01-01T00:00:00Z", "sm3", "é", "\x00", "/+=="))
+        return rng.choice(
+            ("", "0", "00", "0x", "0X00", "-1", "1970-01-01T00:00:00Z", "sm3", "é", "\x00", "/+==")
+        )
     return text[:at] + rng.choice("0123456789abcdefABCDEFgZ+/=") + text[at + 1 :]
 
 
@@ -123,7 +128,9 @@ def _other(rng: random.Random, value: Any) -> Any:
     if isinstance(value, str):
         return _text(rng, value)
     if isinstance(value, int):
-        return rng.choice((-1, 0, 1, value + 1, value - 1, 2**31, 2**32, 2**40, 2**63 - 1, 2**63, 2**64, 10**20, 10**21))
+        return rng.choice(
+            (-1, 0, 1, value + 1, value - 1, 2**31, 2**32, 2**40, 2**63 - 1, 2**63, 2**64, 10**20, 10**21)
+        )
     if isinstance(value, list) and value:
         out = list(value)
         rng.choice((out.pop, out.reverse, lambda: out.append(rng.choice(value)), out.clear))()
@@ -140,25 +147,29 @@ def _raw(rng: random.Random, text: str) -> bytes:
     if how == 0:
         return bytes(data[:at])
     if how == 1:
-        data[at:at] = rng.choice((b" ", b"\xef\xbb\xbf", b"\xff", b"{", b"]", b'"', b"\\", b"\t", b"\\ud800", b"-"))
+        data[at:at] = rng.choice(
+            (b" ", b"\xef\xbb\xbf", b"\xff", b"{", b"]", b'"', b"\\", b"\t", b"\\ud800", b"-")
+        )
     elif how == 2:
         return b'{"kind": 1,' + bytes(data[1:])
     elif how == 3:
         depth = rng.choice((3, 40, 120, 2000))
         return b'{"about":' + b"[" * depth + b"]" * depth + b"}"
     elif how == 4:
-        return bytes(data[:-1]) + rng.choice((b',"x":1.5}', b',"x":1e3}', b',"x":NaN}', b',"x":-0}', b',"x":01}', b',"about":1}'))
+        return bytes(data[:-1]) + rng.choice(
+            (b',"x":1.5}', b',"x":1e3}', b',"x":NaN}', b',"x":-0}', b',"x":01}', b',"about":1}')
+        )
     elif at < len(data):
         data[at] = rng.randrange(32, 127)
     return bytes(data)
 
 
 def lines(kind: str, seed: int, count: int) -> Iterator[tuple[bytes, bool]]:
-    """`count` lines without a newline, each with whether it has one change at most; a seed gives always the same.
+    """`count` lines without a newline, each with whether it has one change at most.
 
     Which rule of several broken ones is named, the specification leaves open.
     """
-    rng = random.Random(f"{kind} {seed}")
+    rng = random.Random(f"{kind} {seed}")  # noqa: S311
     for _ in range(count):
         line = _base(rng, kind)
         broken = line.pop("broken", False)

@@ -22,25 +22,13 @@ ORDINARY = [
     c for c in EvidenceClass if c not in (EvidenceClass.LOG_CONTINUATION, EvidenceClass.MEDIATION_RECORD)
 ]
 INTEGERS = (
-    0, 1, 2, 3, 23, 24, 255, 256, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40 - 1, 2**40, 2**53 - 1, 2**53,
-    2**62, 2**63 - 1, 2**63, 2**64 - 1,
+    0, 1, 2, 3, 23, 24, 255, 256, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40 - 1, 2**40, 2**53 - 1,
+    2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1,
 )  # fmt: skip
 TEXTS = (
-    "",
-    "x",
-    "none",
-    "ics23",
-    "mpt-qbft",
-    "mpt-clique",
-    "a/b",
-    "A/B",
-    "x" * 128,
-    "x" * 257,
-    "\x07",
-    "é",
-    "a b",
-    "court",
-)
+    "", "x", "none", "ics23", "mpt-qbft", "mpt-clique", "a/b", "A/B", "x" * 128, "x" * 257, "\x07", "é",
+    "a b", "court",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,7 +119,8 @@ def places(item: Item) -> Iterator[tuple[list[Item] | dict[int | str, Item], int
 def other(rng: random.Random, item: Item) -> Item:
     """Another value in the place of this one, mostly of the same type."""
     if rng.random() < 0.06:
-        return rng.choice([None, True, False, 0, b"", "", [], {}, -1, [[]], b"\x00" * 32])
+        strange: list[Item] = [None, True, False, 0, b"", "", [], {}, -1, [[]], b"\x00" * 32]
+        return rng.choice(strange)
     if isinstance(item, bool) or item is None:
         return rng.choice([0, 1, b"\x00" * 32, None, "x", [], LINK_TIME])
     if isinstance(item, int):
@@ -247,7 +236,8 @@ def _slot(rng: random.Random) -> KeySlot:
         return RawSlot(SUBMITTER, Purpose.ACT, 0, 2**40 - 1, 0, KeyState.ACTIVE, word)
     near = (0, LINK_TIME - 1, LINK_TIME, LINK_TIME + 1, LINK_TIME + 2, 2**40 - 1)
     return KeySlot(
-        rng.choice((SUBMITTER, SUBMITTER, 4)), rng.choice((Purpose.ACT, Purpose.ACT, Purpose.ANCHOR, Purpose.AUTH)),
+        rng.choice((SUBMITTER, SUBMITTER, 4)),
+        rng.choice((Purpose.ACT, Purpose.ACT, Purpose.ANCHOR, Purpose.AUTH)),
         rng.choice(near), rng.choice(near), rng.choice((0, 0, *near)),
         rng.choice((KeyState.ACTIVE, KeyState.ACTIVE, KeyState.ANNOUNCED, KeyState.CANCELLED)),
     )  # fmt: skip
@@ -286,7 +276,7 @@ BASES = tuple(World(kind=kind) for kind in ("ics23", "mpt-qbft", "none")) + (
 
 def cases(seed: int, count: int) -> Iterator[Case]:
     """`count` inputs; the same seed gives the same ones."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311
     for number in range(count):
         world = rng.choice(BASES)
         receipt, trust = world.receipt, world.trust
@@ -315,7 +305,8 @@ def cases(seed: int, count: int) -> Iterator[Case]:
 ATTESTED = (
     World(version=2), World(version=2, validators_named=False), World(version=2, witnesses=1),
     World(version=2, to_height=4712, closed_at=LINK_TIME + 100), World(kind="none", version=2),
-    World(kind="mpt-qbft", version=2, witnesses=1), World(version=2, validators_named=False, witnesses_named=False),
+    World(kind="mpt-qbft", version=2, witnesses=1),
+    World(version=2, validators_named=False, witnesses_named=False),
 )  # fmt: skip
 NAMES = tuple(WITNESSES)
 
@@ -337,15 +328,16 @@ def _damaged(rng: random.Random, one: Attestation) -> Attestation:
 def _later(rng: random.Random, world: World) -> Attestation:
     """The slots proved again: in another epoch, by strangers, with another key or code."""
     changes: dict[str, object] = rng.choice(
-        [{}, {}, {"seed": "later"}, {"slot": _slot(rng)}, {"code_log": b"\x01" * 32}, {"block_time": LINK_TIME + 50}, {"kind": "none"}]
-    )
+        [{}, {}, {"seed": "later"}, {"slot": _slot(rng)}, {"code_log": b"\x01" * 32},
+         {"block_time": LINK_TIME + 50}, {"kind": "none"}]
+    )  # fmt: skip
     found = world.refreshed(world.but(**changes))
     return _damaged(rng, found) if rng.random() < 0.2 else found
 
 
 def attested_cases(seed: int, count: int) -> Iterator[Case]:
     """Receipts with witnesses and later chain proofs under trust files of version 2, in part damaged."""
-    rng = random.Random(f"attested {seed}")
+    rng = random.Random(f"attested {seed}")  # noqa: S311
     for number in range(count):
         world = rng.choice(ATTESTED)
         makers = [_witness, _witness, _witness, _later]

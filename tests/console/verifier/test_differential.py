@@ -1,4 +1,4 @@
-"""Two verifiers, one written in Python and one in JavaScript from the specification alone, agree on every verdict."""
+"""Two verifiers, in Python and in JavaScript from the specification alone, agree on every verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ def first(case: Case) -> tuple[str, Verdicts]:
     content = case.content and ContentDigests(len(case.content), sha256(case.content), sm3(case.content))
     if case.content == b"":
         content = ContentDigests(0, sha256(b""), sm3(b""))
-    report = verify_receipt(case.receipt, case.trust, content=content or None, at=case.at, case_id=case.case, ignore_sha256=case.ignore)
+    report = verify_receipt(
+        case.receipt,
+        case.trust,
+        content=content or None,
+        at=case.at,
+        case_id=case.case,
+        ignore_sha256=case.ignore,
+    )
     return report.result.name, [(v.name, v.status.name, v.code) for v in report.verdicts]
 
 
@@ -63,6 +70,7 @@ def compare(made: Iterable[Case]) -> Counter[str]:
 
 
 @needs_node
+@pytest.mark.timeout(900)
 def test_the_two_agree_on_a_thousand_mutations() -> None:
     seen = compare(cases(1, 1000))
     assert len(seen) > 45, sorted(seen)
@@ -77,12 +85,14 @@ def test_the_two_agree_on_attestations() -> None:
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_two_agree_on_many_attestations() -> None:
     compare(attested_cases(2, 3000))
 
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_two_agree_on_ten_thousand_mutations() -> None:
     compare(cases(2, 10_000))
 
@@ -97,7 +107,8 @@ def compare_lines(kind: str, seed: int, count: int) -> Counter[str]:
             theirs = process.raw(line)
             seen[str(ours["code"])] += 1
             if ours["accepted"] != theirs["accepted"] or (one_fault and ours["code"] != theirs["code"]):
-                wrong.append(f"{ours['code']} ({ours['detail']}) / {theirs['code']} ({theirs['detail']}): {line[:200]!r}")
+                said = f"{ours['code']} ({ours['detail']}) / {theirs['code']} ({theirs['detail']})"
+                wrong.append(f"{said}: {line[:200]!r}")
     assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])
     return seen
 
@@ -115,6 +126,7 @@ def test_the_two_answer_damaged_lines_alike(kind: str) -> None:
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_two_answer_many_damaged_lines_alike(kind: str) -> None:
     compare_lines(kind, 2, 3000)
