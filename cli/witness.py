@@ -105,15 +105,15 @@ def keys_of(settings: WitnessSettings) -> dict[int, CosignatureKey]:
         WitnessKeyPurpose, TokenUnusable, and errors of key files
     """
     from agent.keys import key_path, load_ed25519
-    from monitor.settings import IN_TOKEN
+    from monitor.settings import BEHIND_PKCS11
 
     found: dict[int, CosignatureKey] = {}
     for algorithm, name in enumerate(settings.keys):
-        if settings.token is not None and name.startswith(IN_TOKEN):
+        if settings.token is not None and name.startswith(BEHIND_PKCS11):
             from agent.pkcs11_key import TokenAddress, TokenKey
 
             place = TokenAddress(settings.token.module, settings.token.token, settings.token.pin_file)
-            found[algorithm] = TokenKey(place, name.removeprefix(IN_TOKEN))
+            found[algorithm] = TokenKey(place, name.removeprefix(BEHIND_PKCS11))
             continue
         key = load_ed25519(key_path(settings.home / "keys", name))
         if key.label.purpose != PURPOSE:

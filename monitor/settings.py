@@ -26,7 +26,7 @@ from protocol.errors import MalformedInput
 
 FILE_NAME = "caseledger.toml"
 TABLE = "witness"
-IN_TOKEN = "pkcs11:"
+BEHIND_PKCS11 = "pkcs11:"
 _MEMBERS = ("name", "sha256_key", "sm3_key", "journal", "stale_seconds", "pkcs11")
 
 
@@ -85,7 +85,7 @@ def load(home: Path) -> WitnessSettings:
     journal = Path(_text(table, "journal", "witness-journal"))
     keys = (_text(table, "sha256_key"), _text(table, "sm3_key"))
     token = _token(table.get("pkcs11"), home)
-    if token is None and any(key.startswith(IN_TOKEN) for key in keys):
+    if token is None and any(key.startswith(BEHIND_PKCS11) for key in keys):
         raise WitnessSettingsInvalid(f"no table [{TABLE}.pkcs11]", field=f"{TABLE}.pkcs11")
     return WitnessSettings(home, name, keys, home / journal, stale, token)
 
