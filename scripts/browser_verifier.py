@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,7 @@ SOURCE = ROOT / "console" / "verifier"
 PAGE = SOURCE / "dist" / "verify.html"
 DIGEST = SOURCE / "dist" / "verify.html.sha256"
 ESBUILD = ROOT / "node_modules" / "esbuild" / "bin" / "esbuild"
-NOTICE = (
-    "caseledger, Apache-2.0. Contains @noble/curves and @noble/hashes, MIT License,"
-    " Copyright (c) 2022 Paul Miller (https://paulmillr.com). Sources: console/verifier."
-)
+LIBRARIES = ("@noble/curves", "@noble/hashes")
 
 
 def node() -> str:
@@ -48,6 +46,13 @@ def bundle(name: str) -> str:
     return text
 
 
+def notice() -> str:
+    """What the page is, and the licences of what is bundled into it, without addresses."""
+    texts = {(ROOT / "node_modules" / name / "LICENSE").read_text(encoding="utf-8") for name in LIBRARIES}
+    licences = "\n\n".join(re.sub(r"\s*\(https?://[^)]*\)", "", text).strip() for text in sorted(texts))
+    return f"caseledger, Apache-2.0; sources: console/verifier.\nContains {', '.join(LIBRARIES)}:\n\n{licences}\n"
+
+
 def source_hash(text: str) -> str:
     """A CSP hash source."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -59,7 +64,7 @@ def build() -> bytes:
     script, worker = bundle("main.js"), bundle("worker.js")
     page = (SOURCE / "page" / "page.html").read_text(encoding="utf-8")
     for name, value in {
-        "SCRIPT_HASH": source_hash(script), "STYLE_HASH": source_hash(style), "NOTICE": NOTICE,
+        "SCRIPT_HASH": source_hash(script), "STYLE_HASH": source_hash(style), "NOTICE": notice(),
         "STYLE": style, "WORKER": worker, "SCRIPT": script,
     }.items():  # fmt: skip
         page = page.replace("{{" + name + "}}", value)
