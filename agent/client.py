@@ -23,6 +23,7 @@ CBOR = "application/cbor"
 MAX_JSON = 32 * 1024 * 1024
 MAX_RECEIPT = 64 * 1024
 MAX_CHUNK = 1024 * 1024
+MAX_VIEW = 512 * 1024
 _T = TypeVar("_T")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -179,6 +180,13 @@ class GatewayClient:
         return self._request(
             "GET", f"/v1/evidence/{evidence_id}/receipt", authenticated=True, accept=CBOR, limit=MAX_RECEIPT
         )
+
+    def receipt_view(self, evidence_id: str, view: str) -> bytes:
+        """What the gateway alone can make of a receipt: `cose`, `ers` or `chain` (docs/spec/views.md)."""
+        return self._request(
+            "GET", f"/v1/evidence/{evidence_id}/receipt",
+            parameters={"view": view}, authenticated=True, limit=MAX_VIEW,
+        )  # fmt: skip
 
     def receipts(self, evidence_ids: Sequence[str]) -> list[ReceiptItem]:
         """One item for each id, in order."""

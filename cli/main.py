@@ -64,6 +64,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "存证：登记、提交、收据、查找",
         "evidence: add, list, show, receipt, wait, find, open",
     ),
+    "receipt": (
+        "cli.receipt",
+        "收据：换成其他格式、重新取链上证明",
+        "a receipt: in other formats, proved again under an open epoch",
+    ),
+    "renew": (
+        "cli.renew",
+        "证书或算法到期前为收据加盖新的时间戳",
+        "stamp receipts again before a certificate or an algorithm ends",
+    ),
     "net": ("cli.net", "本地网络：启动、停止、状态、演练", "local network: up, down, status, drills"),
     "gateway": ("cli.gateway", "运行网关（HTTP 服务）", "run the gateway, the HTTP service"),
     "worker": ("cli.worker", "运行后台任务：封存、锚定、取证明", "run the worker: seal, anchor, capture"),

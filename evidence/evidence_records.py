@@ -277,6 +277,27 @@ class RecordMaker:
         return EvidenceRecord(SHA256.name, tuple(chain)).encode()
 
 
+class RecordService:
+    """Records of any log of this database, for many callers at once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._maker = RecordMaker()
+        self._making = asyncio.Lock()
+
+    async def of(self, log_id: bytes, index: int) -> bytes:
+        """DER of the record of a leaf; who may see it is for the caller.
+
+        Raises:
+            EvidenceRecordPending, RecordDamaged
+        """
+        async with self._making, self._pool.acquire() as conn:
+            log_no = await conn.fetchval("SELECT log_no FROM evidence.log WHERE log_id = $1", log_id)
+            if log_no is None:
+                raise EvidenceRecordPending("another database's log")
+            return await self._maker.make(conn, log_no, index)
+
+
 async def leaf_hashes(conn: AnyConnection, log_no: int, begin: int, end: int) -> list[bytes]:
     """SHA-256 leaf hashes (evidence ids) of the leaves begin <= index < end.
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.keys import load_ed25519
+from evidence.evidence_records import RecordService
 from evidence.headguard import HeadGuard
 from evidence.intake import Acceptor, Limits
-from evidence.ports import FaultPoints
+from evidence.ports import FaultPoints, PromiseSigner
 from evidence.recoverer import HelperProcess
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
@@ -21,6 +22,7 @@ from ledger_gateway.context import Base, contract_reader, key_file, open_base, r
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.rate import RateLimiter
 from ledger_gateway.settings import Settings
+from ledger_gateway.views import Reprover
 from storage.blobs import FolderStore
 
 
@@ -35,6 +37,9 @@ class Gateway:
     unproven: RateLimiter
     acceptor: Acceptor
     service: EvidenceService
+    records: RecordService
+    reprover: Reprover
+    log_key: PromiseSigner
     relay: Relay
     blobs: FolderStore
 
@@ -134,6 +139,9 @@ async def open_gateway(
                     ),
                     acceptor=acceptor,
                     service=EvidenceService(base.pool, base.vault),
+                    records=RecordService(base.pool),
+                    reprover=Reprover(base.chain.rpc, base.chain.deployment),
+                    log_key=signer,
                     relay=Relay(
                         base.pool,
                         base.chain.evm,

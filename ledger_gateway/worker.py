@@ -16,6 +16,7 @@ from chain.outbox_worker import Worker as OutboxWorker
 from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
+from evidence.evidence_records import RecordStamper
 from evidence.ports import FaultPoints
 from evidence.sealer import Sealer
 from evidence.sending import OutboxSender
@@ -98,6 +99,8 @@ def time_steps(base: Base, port: HttpAuthorities) -> dict[str, Step]:
         authority = Authority(one.name, one.url, roots, chain, one.policies, one.revocation, one.every)
         asked = TimeStamper(base.pool, base.log, authority, port, clock=system_clock)
         steps[asked.step] = asked.run_once
+        records = RecordStamper(base.pool, base.log, authority, port, clock=system_clock)
+        steps[records.step] = records.run_once
     return steps
 
 

@@ -17,6 +17,7 @@ from ledger_gateway.api.schemas import (
     problems,
 )
 from ledger_gateway.problems import http_status
+from ledger_gateway.views import View, view_of
 from protocol.errors import CaseledgerError
 from protocol.hashing import sha256
 
@@ -65,7 +66,7 @@ async def show(
     "/evidence/{evidence_id}/receipt",
     summary="The receipt, once anchored",
     responses={
-        200: {"content": {CBOR: {}}},
+        200: {"content": {CBOR: {}, **{one.media_type: {} for one in View}}},
         304: {"description": "unchanged: a receipt's core never changes"},
         **problems(401, 403, 404, 409, 422, 429, 503),
     },
@@ -76,13 +77,17 @@ async def receipt(
     viewer: deps.ViewerDep,
     case_id: deps.CaseDep,
     if_none_match: Annotated[str | None, Header()] = None,
+    view: Annotated[View | None, Query(description="in another format, docs/spec/views.md")] = None,
 ) -> Response:
-    """Deterministic CBOR, docs/spec/receipt.md; the same bytes every time. 409 while it is not ready."""
+    """Deterministic CBOR, docs/spec/receipt.md; its core never changes. 409 while it is not ready."""
     data = await gateway.service.receipt(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
+    if view is not None:
+        data = await view_of(gateway, data, view)
     tag = f'"{sha256(data).hex()}"'
     if if_none_match == tag:
         return Response(status_code=304, headers={"etag": tag})
-    return Response(data, media_type=CBOR, headers={"etag": tag})
+    media_type = CBOR if view is None else view.media_type
+    return Response(data, media_type=media_type, headers={"etag": tag})
 
 
 @router.post("/receipts", summary="Many receipts", response_model=ReceiptResults, responses=READ_ERRORS)

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.keys import load_ed25519
+from agent.renewing import refreshed
 from cli.stack import Stack
 from protocol import blob, cbor
 from protocol.acts import Domain
@@ -26,6 +27,10 @@ from protocol.entry import Header
 from protocol.hashing import sha256
 from protocol.submission import Acceptance, Submission, check_acceptance
 from tests.support.stack import BANK_A, BANK_B, Caller, caller, wait_for
+from verifier.attestation import ChainAttestation
+from verifier.attestation import parse as parse_attestation
+from verifier.receipt import Attestation, Receipt
+from verifier.views.cose_receipt import verify_cose_receipt
 
 pytestmark = [pytest.mark.chain, pytest.mark.database]
 
@@ -338,6 +343,41 @@ def test_owner_reads_its_entry_and_receipt_and_others_see_nothing(
     bulk = http.post("/v1/receipts", json={"ids": [identifier, unknown]}, headers=bank.headers()).json()
     assert base64.b64decode(bulk["results"][0]["receipt"]) == single.content
     assert bulk["results"][1]["error"]["code"] == "EvidenceNotFound"
+
+
+def test_receipt_in_other_formats(
+    bank: Caller, other: Caller, http: httpx.Client, local_stack: Stack
+) -> None:
+    case_id = secrets.token_bytes(32)
+    submission = bank.submission([bank.entry(case_id, secrets.token_bytes(20)) for _ in range(3)])
+    key = load_ed25519(local_stack.keys / "log-centre.json").public_key
+    leaves = check_acceptance(submission, Acceptance.parse(bank.post(submission).content), key)
+    identifier = sha256(b"\x00" + leaves[0]).hex()
+    path = f"/v1/evidence/{identifier}"
+
+    def receipt() -> httpx.Response | None:
+        answer = http.get(path + "/receipt", headers=bank.headers())
+        return None if answer.status_code == 409 else answer
+
+    single = wait_for(receipt, 60)
+    core = Receipt.parse(single.content).core
+    cose = http.get(path + "/receipt?view=cose", headers=bank.headers())
+    assert cose.headers["content-type"] == "application/cose"
+    verify_cose_receipt(cose.content, core, key)
+    assert http.get(path + "/receipt?view=cose", headers=other.headers()).status_code == 404
+    assert refusal(http.get(path + "/receipt?view=pdf", headers=bank.headers())) == (422, "InvalidRequest")
+
+    again = http.get(path + "/receipt?view=chain", headers=bank.headers()).content
+    added = parse_attestation(Attestation("chain", again), 0)
+    assert isinstance(added, ChainAttestation)
+    trust = (local_stack.home / "trust" / "accepted.cltrust").read_bytes()
+    out = refreshed(Receipt.parse(single.content), added, trust, int(time.time()) + 30)
+    assert out.attestations[-1].kind == "chain"
+    assert http.get(path + "/receipt?view=chain", headers=other.headers()).status_code == 404
+
+    # This network has no time authority.
+    pending = http.get(path + "/receipt?view=ers", headers=bank.headers())
+    assert refusal(pending) == (409, "EvidenceRecordPending")
 
 
 def test_chunk_is_kept_under_its_address_only(bank: Caller, http: httpx.Client) -> None:
