@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".bootstrap" / "results"
 PY = str(ROOT / ".venv" / "bin" / "python")
 NODE_BIN = "node_modules/.bin"
-ROOMS = ["protocol", "verifier", "storage", "chain", "evidence", "agent", "ledger_gateway", "cli"]
+ROOMS = ["protocol", "verifier", "storage", "chain", "evidence", "monitor", "agent", "ledger_gateway", "cli"]
 SIDES = ["tests", "scripts", "benchmarks"]
 PLAIN_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
