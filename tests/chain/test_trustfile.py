@@ -19,6 +19,7 @@ from chain.networks.cometbft import CometNetwork
 from chain.proofs import ProofNotCaptured
 from protocol.identifiers import log_id
 from tests.support.ledger import HandMadeLog, Ledger, found, run
+from tests.support.world import POLICY
 from verifier.errors import TrustHeldQuorumMissing, TrustQuorumMissing
 from verifier.succession import accept_first, accept_next
 from verifier.trust import TrustFile
@@ -66,6 +67,33 @@ def test_a_draft_says_what_the_chain_says_and_needs_a_quorum(ledger: Ledger) -> 
                     signed(ledger, trust, *who).check()
             good = signed(ledger, trust, "court", "regulator")
             accept_first(TrustFile.parse(good.encode()), trust.fingerprint)
+
+    run(scenario())
+
+
+def test_witnesses_of_the_consortium_file_make_it_version_2_and_stay(ledger: Ledger) -> None:
+    founders = dataclasses.replace(ledger.consortium, witness_policy=POLICY, witness_required=True)
+
+    async def scenario() -> None:
+        async with ledger.pool() as pool:
+            plain = await trustfile.draft(
+                pool, ledger.deployment, ledger.consortium, named=named(ledger), now=50, logs=()
+            )
+            assert plain.payload.version == 1
+            held = signed(ledger, plain, "court", "regulator")
+            trust = await trustfile.draft(
+                pool, ledger.deployment, founders, named=named(ledger), now=60, held=held, logs=()
+            )
+            assert (trust.payload.version, trust.payload.witnesses_required) == (2, 1)
+            assert trust.payload.witness_policy == POLICY
+            assert trustfile.changed(held, trust)
+            second = signed(ledger, trust, "court", "regulator")
+            accept_next(held, second)
+            kept = await trustfile.draft(
+                pool, ledger.deployment, ledger.consortium, named=named(ledger), now=70, held=second, logs=()
+            )
+            assert kept.payload.witness_policy == POLICY
+            assert not trustfile.changed(second, kept)
 
     run(scenario())
 
