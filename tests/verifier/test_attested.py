@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol import cbor
 from protocol.checkpoint import TYPE_MLDSA44, mldsa_message
@@ -351,6 +353,15 @@ def test_nothing_is_concluded_where_the_leaf_is_not_in_the_tree() -> None:
     report = verify(moved, ONLY.trust)
     assert report.result is Result.INVALID
     assert report.attestations == ()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["witness", "rfc3161", "renewal", "chain"]), st.binary(max_size=120), st.booleans())
+def test_noise_in_a_known_kind_is_refused_without_another_error(kind: str, data: bytes, framed: bool) -> None:
+    payload = cbor.encode([1, 0, None, data, [], []]) if framed and kind == "rfc3161" else data
+    report = verify(WORLD.attested(Attestation(kind, payload)), WORLD.trust)
+    unknown = payload[1:2] not in (b"", b"\x01") or not payload
+    assert report.result is Result.INVALID or (unknown and report.unchecked_attestations == (kind,))
 
 
 # Closed epochs
