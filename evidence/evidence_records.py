@@ -297,6 +297,15 @@ class RecordService:
                 raise EvidenceRecordPending("another database's log")
             return await self._maker.make(conn, log_no, index)
 
+    async def ends(self) -> dict[str, int]:
+        """By log origin when the first of its newest stamps ends, seconds UTC; logs without stamps are not
+        in it.
+        """
+        async with self._pool.acquire() as conn:
+            logs = await conn.fetch("SELECT log_no, origin FROM evidence.log")
+            ends = {row["origin"]: await earliest_end(conn, row["log_no"]) for row in logs}
+        return {origin: end for origin, end in ends.items() if end is not None}
+
 
 async def leaf_hashes(conn: AnyConnection, log_no: int, begin: int, end: int) -> list[bytes]:
     """SHA-256 leaf hashes (evidence ids) of the leaves begin <= index < end.

@@ -72,6 +72,13 @@ async def metrics(gateway: deps.GatewayDep) -> Response:
     gauges.set("ready", float((await readiness(gateway)).ready), "1 while ready.")
     with contextlib.suppress(CaseledgerError):
         _logs(gauges, await gateway.service.status())
+    with contextlib.suppress(CaseledgerError, OSError):
+        gauges.table(
+            "records_renew_before_seconds",
+            ["log"],
+            {(origin,): float(end) for origin, end in (await gateway.records.ends()).items()},
+            "Unix time at which the first evidence record's time stamp ends; the worker renews before.",
+        )
     return Response(gauges.render(), media_type=CONTENT_TYPE)
 
 

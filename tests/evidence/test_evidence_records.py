@@ -13,6 +13,7 @@ from evidence.evidence_records import (
     RENEW_BEFORE,
     EvidenceRecordPending,
     RecordMaker,
+    RecordService,
     RecordStamper,
     earliest_end,
 )
@@ -192,6 +193,7 @@ def test_stamps_are_renewed_before_their_certificate_ends(database: PgDatabase) 
                     alone.verify(identity, both, at=later)
             async with w.pool.acquire() as conn:
                 end = await earliest_end(conn, log_no)
+            assert (await RecordService(w.pool).ends())[w.desk.log.origin] == end
             assert end is not None
             assert end > later
 
