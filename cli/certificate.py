@@ -110,7 +110,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help=words("out"))
     parser.add_argument("--at", metavar="TIME", help=words("at"))
     parser.add_argument("--case", metavar="HEX", help=words("case"))
-    parser.add_argument("--lang", choices=[*_LANGUAGES], default=argparse.SUPPRESS, help=words("lang"))
+    parser.add_argument("--lang", dest="written", choices=[*_LANGUAGES], default="both", help=words("lang"))
     parser.add_argument("--sign", type=Path, metavar="KEY", help=words("sign"))
     parser.add_argument("--certificate", type=Path, metavar="PEM", help=words("certificate"))
     parser.add_argument("--chain", type=Path, metavar="PEM", help=words("chain"))
@@ -135,19 +135,15 @@ def run(args: argparse.Namespace) -> int:
         return _new_key(args)
     if not args.receipts:
         raise BadArgument("name a receipt or a folder", field="RECEIPT")
-    # --lang is the certificate's; without it, both, and the command speaks the default language.
-    wanted = getattr(args, "lang", None)
-    spoken = language(wanted if wanted in ("zh", "en") else None)
-    chosen = _LANGUAGES.get(wanted or "both", ("zh", "en"))
     key, trust = _key(args), read_bounded(args.trust or held_trust(args.home), MAX_TRUST)
     checked = list(_verify(args, trust))
     if not checked:
         raise CannotRead(f"no {SUFFIX} file", field="RECEIPT")
     worst = next(one for one in _WORST if any(each.report.result is one for each in checked))
     if worst not in _GOOD:
-        _refuse(args, checked, worst, spoken)
+        _refuse(args, checked, worst, language())
         return worst.exit_code
-    return _issue(args, checked, trust, key, chosen, spoken, worst)
+    return _issue(args, checked, trust, key, worst)
 
 
 def _new_key(args: argparse.Namespace) -> int:
@@ -240,8 +236,6 @@ def _issue(
     checked: Sequence[_Checked],
     trust: bytes,
     key: SigningKey | None,
-    chosen: tuple[Language, ...],
-    spoken: Language,
     worst: Result,
 ) -> int:
     from evidence.certificate import html, pdf
@@ -252,7 +246,7 @@ def _issue(
     page = read_bounded(args.check_page, MAX_PAGE) if args.check_page else None
     statement = read_bounded(args.statement, MAX_STATEMENT) if args.statement else b"{}"
     options = Options(
-        chosen,
+        _LANGUAGES[args.written],
         _check_url(args.check_url or os.environ.get(CHECK_URL)),
         sha256(page).hex() if page is not None else None,
         key.name if key else None,
@@ -288,7 +282,7 @@ def _issue(
             "{result}  已出具证书，共 {n} 份记录，核验码 {code}",
             "{result}  certificate issued for {n} entries, check code {code}",
         )
-        print(said.format(spoken, result=worst.value, n=len(entries), code=document.code))
+        print(said.format(language(), result=worst.value, n=len(entries), code=document.code))
         print("\n".join(printable(str(path)) for path in paths))
     return worst.exit_code
 
