@@ -30,6 +30,8 @@ class Options:
     privileged: bool = False
     media_type: str | None = None
     event_time: int | None = None
+    provenance: bytes | None = None
+    """Digest of a provenance statement."""
     links: tuple[Link, ...] = ()
     again: bool = False
 
@@ -158,6 +160,7 @@ def _draft(hashed: HashedFile, options: Options, known: Entry | None, manifest: 
         salt=salt,
         case_ref=case_ref(salt, options.case_id),
         event_time=options.event_time,
+        provenance=options.provenance,
         manifest=manifest,
         links=options.links,
     )

@@ -16,6 +16,7 @@ from agent.errors import FileChanged, FileNotReadable
 from verifier.content import ContentDigests, digest_stream
 
 RECEIPT_SUFFIX = ".clr"
+PROVENANCE_SUFFIX = ".clp"
 UNKNOWN_TYPE = "application/octet-stream"
 READ_AHEAD = 64
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&\-^_.+]{0,62}/[a-z0-9][a-z0-9!#$&\-^_.+]{0,62}")
@@ -43,7 +44,8 @@ def media_type(path: Path) -> str:
 def expand(paths: Sequence[Path]) -> list[Path]:
     """Regular files under the given files and folders, absolute, sorted within each, each once.
 
-    Receipts and hidden files inside folders are left out; symbolic links inside folders are not followed.
+    Receipts, provenance statements and hidden files in folders are left out; symbolic links there are not
+    followed.
 
     Raises:
         FileNotReadable: a named path is absent or neither file nor folder.
@@ -67,7 +69,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.startswith(".") or name.endswith(RECEIPT_SUFFIX):
+            if name.startswith(".") or name.endswith((RECEIPT_SUFFIX, PROVENANCE_SUFFIX)):
                 continue
             path = Path(root, name)
             if path.is_file() and not path.is_symlink():

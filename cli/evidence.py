@@ -38,6 +38,12 @@ _TEXTS = {
         "按文件或摘要查找（仅限本机构可知范围）", "find by file or digest, within what you may know"
     ),
     "open": Text("取回并解密存放的文件", "fetch and decrypt stored content"),
+    "provenance": Text(
+        "来源说明（docs/spec/provenance.md）", "how the documents came to be (docs/integrator.md)"
+    ),
+    "stated": Text(
+        "来源说明：{path}（与收据一并出示）", "provenance statement: {path}; show it with the receipt"
+    ),
     "hashing": Text("计算摘要 {done}/{total}", "hashing {done}/{total}"),
     "sending": Text("已受理 {done}/{total}", "accepted {done}/{total}"),
     "receiving": Text("收据 {done}/{total}", "receipts {done}/{total}"),
@@ -94,6 +100,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     add.add_argument("--to", action="append", type=int, default=[], metavar="ORG")
     add.add_argument("--media", metavar="TYPE")
     add.add_argument("--event-time", type=int, metavar="SECONDS")
+    add.add_argument("--provenance", type=Path, metavar="TOML", help=_TEXTS["provenance"].choose(lang))
     add.add_argument("--replaces", metavar="ID")
     add.add_argument("--link", action="append", default=[], metavar="RELATION:ID")
     add.add_argument("--privileged", action="store_true")
@@ -235,8 +242,10 @@ def _entry_json(entry: Entry, names: dict[bytes, str] | None = None) -> dict[str
 
 def _add(session: _Session) -> int:
     from agent import adding
+    from agent.provenance import keep_beside, statement_of
     from protocol.entry import Link, Relation
     from protocol.identifiers import parse_hex32
+    from protocol.provenance import provenance_digest
 
     args = session.args
     _need_gateway(session)
@@ -244,6 +253,9 @@ def _add(session: _Session) -> int:
     links = [adding.parse_link(text) for text in args.link]
     if args.replaces:
         links.append(Link(Relation.REPLACES, parse_hex32(args.replaces, "replaces")))
+    statement = None
+    if args.provenance is not None:
+        statement = statement_of(args.provenance, session.profile.home)
     options = adding.Options(
         case_id=adding.resolve_case(args.case, session.journal),
         evidence_class=kind,
@@ -251,12 +263,15 @@ def _add(session: _Session) -> int:
         privileged=args.privileged,
         media_type=args.media,
         event_time=args.event_time,
+        provenance=None if statement is None else provenance_digest(statement),
         links=tuple(links),
         again=args.again,
     )
     store = _store(session) if args.store else None
     hashing = _Progress(session, "hashing", 0)
     added = adding.add_files(args.paths, session.journal, options, store=store, on_file=hashing.to)
+    if statement is not None:
+        session.say("stated", path=keep_beside(statement, args.out or args.paths[0]))
     delivery = _send(session, args.patience)
     session.say(
         "added", files=len(added.numbers), fresh=added.fresh, known=added.known, accepted=delivery.accepted

@@ -16,14 +16,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from protocol.entry import EvidenceClass
+from protocol.entry import EvidenceClass, parse_body, parse_leaf
 from protocol.errors import CaseledgerError
 from protocol.i18n import Language, Text, language
 from protocol.identifiers import parse_hex32
+from protocol.provenance import MAX_STATEMENT
 from verifier import wording
 from verifier.attested import Rules
 from verifier.content import ContentDigests, digest_stream
-from verifier.receipt import MAX_RECEIPT, SUFFIX
+from verifier.receipt import MAX_RECEIPT, SUFFIX, Receipt
 from verifier.trust import MAX_TRUST
 from verifier.verdict import Changed, Report, Result, Status, Verdict, complete
 from verifier.verify import verify_receipt
@@ -51,6 +52,10 @@ _TEXTS = {
     "ignore": Text(
         "视为已被攻破的算法：只依 SM3 的见证方签名与时间戳",
         "take this algorithm as broken: only SM3 cosignatures and SM3 tokens count",
+    ),
+    "provenance": Text(
+        "来源说明（.clp；默认取收据旁的那一份）",
+        "provenance statement (.clp; the one beside the receipt by default)",
     ),
     "mldsa": Text("计入 ML-DSA-44 见证方签名（试行）", "count ML-DSA-44 cosignatures (experimental)"),
     "lang": Text("语言：zh 或 en", "language: zh or en"),
@@ -99,6 +104,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--csv", type=Path, metavar="OUT", help=words("csv"))
     parser.add_argument("--explain", action="store_true", help=words("explain"))
     parser.add_argument("--ignore", choices=["sha256"], help=words("ignore"))
+    parser.add_argument("--provenance", type=Path, metavar="STATEMENT", help=words("provenance"))
     parser.add_argument("--ml-dsa", action="store_true", help=words("mldsa"))
     parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS, help=words("lang"))
     parser.add_argument("--quiet", action="store_true", help=words("quiet"))
@@ -113,10 +119,12 @@ def run(args: argparse.Namespace) -> int:
     trust = read_bounded(args.trust or held_trust(args.home), MAX_TRUST)
     rules = Rules(args.ignore == "sha256", args.ml_dsa)
     if args.receipt.is_dir():
+        if args.provenance is not None:
+            raise BadArgument("--provenance goes with one receipt", field="--provenance")
         return _folder(args, trust, at, case_id, lang, rules)
     if args.csv is not None:
         raise BadArgument("--csv goes with a folder", field="--csv")
-    report = check(args.receipt, args.file, trust, at, case_id, rules)
+    report = check(args.receipt, args.file, trust, at, case_id, rules, args.provenance)
     if args.json:
         print(json.dumps({"receipt": str(args.receipt), **report.as_dict()}, ensure_ascii=False, indent=2))
     elif not args.quiet:
@@ -188,10 +196,12 @@ def check(
     at: int,
     case_id: bytes | None,
     rules: Rules | None = None,
+    provenance: Path | None = None,
 ) -> Report:
-    """Verify one receipt, with its document if there is one."""
+    """Verify one receipt, with its document and its provenance statement if there are any."""
     content = None if file is None else digest_file(file)
     data = read_bounded(receipt, MAX_RECEIPT)
+    statement = provenance or statement_beside(receipt, data)
     asked = rules or Rules()
     return verify_receipt(
         data,
@@ -199,9 +209,26 @@ def check(
         content=content,
         at=at,
         case_id=case_id,
+        provenance=None if statement is None else read_bounded(statement, MAX_STATEMENT),
         ignore_sha256=asked.ignore_sha256,
         mldsa=asked.mldsa,
     )
+
+
+def statement_beside(receipt: Path, data: bytes) -> Path | None:
+    """The provenance statement that the receipt's body names, in the receipt's folder."""
+    try:
+        core = Receipt.parse(data).core
+        body = (
+            None if core.body is None else parse_body(core.body, parse_leaf(core.leaf).header.evidence_class)
+        )
+    except CaseledgerError:
+        return None  # the verification says what is wrong with it
+    digest = getattr(body, "provenance", None)
+    if digest is None:
+        return None
+    path = receipt.with_name(f"provenance-{digest.hex()[:16]}.clp")
+    return path if path.is_file() else None
 
 
 def _check_or_say(
@@ -406,6 +433,8 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
         by = wording.BOUNDS[str(facts["timeBy"])].choose(lang)
         line = Text("不晚于 {time} 已存在（依据：{by}）", "existed not later than {time} (by {by})")
         lines.append(line.format(lang, time=_moment(int(facts["notLaterThan"] or 0), lang), by=by))
+    lines += _signed_by(report, lang)
+    lines += _provenance(report, lang)
     if "ignoredAlgorithm" in facts:
         lines.append(Text("按要求不依赖 SHA-256", "SHA-256 was ignored as asked").choose(lang))
     if "trustFingerprint" in facts:
@@ -417,6 +446,44 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
         lines.append(
             line.format(lang, name=name, serial=facts["trustSerial"], print=facts["trustFingerprint"])
         )
+    return lines
+
+
+def _signed_by(report: Report, lang: Language) -> list[str]:
+    """Witnesses and time authorities whose signatures count, by name."""
+    compared = [one for verdict in report.verdicts for one in verdict.compared]
+    witnesses = {
+        name for what, value in compared if what == "witness.quorum"
+        for name in value.split(": ", 1)[1].split(", ")[:-1]
+    }  # fmt: skip
+    authorities = {value.rsplit(": ", 1)[0] for what, value in compared if what == "time.token"}
+    lines = []
+    for text, names in (
+        (Text("见证方签名：{names}", "cosigned by witnesses: {names}"), witnesses),
+        (Text("时间戳机构：{names}", "stamped by time authorities: {names}"), authorities),
+    ):
+        if names:
+            lines.append(text.format(lang, names=", ".join(printable(name) for name in sorted(names))))
+    return lines
+
+
+def _provenance(report: Report, lang: Language) -> list[str]:
+    """What the statement says, once its binding holds, and how long the document was in one hand."""
+    facts, lines = report.facts, []
+    if report.verdict("provenance").status is Status.PASS:
+        parts = [
+            str(facts[name])
+            for name in ("sourceSystem", "generatingEvent", "generationMechanism", "collector", "extraction")
+            if facts.get(name)
+        ]
+        line = Text("来源（提交方所述）：{parts}", "provenance, as the submitter states it: {parts}")
+        lines.append(line.format(lang, parts=printable("; ".join(parts))))
+    if "anchorLag" in facts:
+        days = int(facts["anchorLag"] or 0) / 86400
+        line = Text("事件至入链 {days:.1f} 天", "{days:.1f} days from the event to the anchor")
+        warning = Text("，超过该类材料的期限，请注意", ", longer than this class allows: take note")
+        late = warning.choose(lang) if facts["anchorLagLong"] else ""
+        lines.append(line.format(lang, days=days) + late)
     return lines
 
 

@@ -369,3 +369,11 @@ class KeyNotValidAtAnchor(ProofRefused):
 
 class KeyRevoked(ProofRefused):
     title = "the signing key was revoked before the batch was anchored"
+
+
+class ProvenanceMismatch(ProofRefused):
+    title = "the provenance statement is not the one that was recorded"
+
+
+class ProvenanceAfterAnchor(ProofRefused):
+    title = "a stated event later than the anchor"

@@ -52,6 +52,7 @@ class Changed(Enum):
     RECEIPT = "receipt"
     TRUST_FILE = "trust-file"
     CASE = "case-id"
+    PROVENANCE = "provenance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,8 @@ class Report:
             return Changed.TRUST_FILE
         if failed.code == "CaseMismatch":
             return Changed.CASE
+        if failed.name == "provenance":
+            return Changed.PROVENANCE
         return Changed.FILE if failed.code == "ContentMismatch" else Changed.RECEIPT
 
     def as_dict(self) -> dict[str, object]:

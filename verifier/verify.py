@@ -24,6 +24,7 @@ from verifier.receipt import Core, Receipt
 from verifier.trust import TrustFile
 from verifier.verdict import Facts, Inconclusive, Report, Status, Step, Verdict, complete
 from verifier.verify_chain import steps_4_to_9
+from verifier.verify_provenance import step_provenance
 
 
 def verify_receipt(
@@ -33,13 +34,15 @@ def verify_receipt(
     content: ContentDigests | None = None,
     at: int,
     case_id: bytes | None = None,
+    provenance: bytes | None = None,
     ignore_sha256: bool = False,
     mldsa: bool = False,
 ) -> Report:
     """Verify one receipt at evaluation time `at` (seconds UTC).
 
     `content` are the digests of the file that is claimed to be the document, None when there is none to
-    compare; `case_id` (32 bytes) is checked when given. `ignore_sha256`: SHA-256 counts as broken
+    compare; `case_id` (32 bytes) is checked when given; `provenance` is an encoded provenance statement
+    (docs/spec/provenance.md), None when none is shown. `ignore_sha256`: SHA-256 counts as broken
     (docs/spec/attestation.md §6); `mldsa`: ML-DSA-44 cosignatures count. Never raises for anything inside the
     arguments.
     """
@@ -55,6 +58,8 @@ def verify_receipt(
         facts |= _receipt_facts(parsed)
         _step2_content(parsed.core, content, found, rules)
         _step3_inclusion(parsed.core, case_id, found, rules)
+        if found["content"].status is not Status.FAIL and found["inclusion"].status is Status.PASS:
+            step_provenance(parsed.core, provenance, found, facts)
     attested = Attested()
     if parsed and anchor:
         if parsed.attestations and found["inclusion"].status is Status.PASS:

@@ -37,6 +37,9 @@ CHANGED = {
     Changed.RECEIPT: Text("收据被改动，或不属于该日志", "the receipt was changed, or is not of this log"),
     Changed.TRUST_FILE: Text("信任文件被改动，或签名不足", "the trust file was changed, or lacks signatures"),
     Changed.CASE: Text("案件编号与记录不符", "the case id is another one"),
+    Changed.PROVENANCE: Text(
+        "来源说明与存证时不同", "the provenance statement is not the one that was recorded"
+    ),
 }
 LIMITS = Text(
     "本结论只说明记录是否完整、何时入链、由哪个机构的密钥签署；不说明内容是否真实，也不代替法院的认定。",
@@ -66,13 +69,20 @@ NOT_CHECKED = {
     ),
     "signer": Text("密钥实际由谁掌管；该区块之后的吊销", "who held the key; revocation after that block"),
     "custody": Text("只有摘要，未作核验", "only a digest is recorded"),
-    "provenance": Text("只有摘要，未作核验", "only a digest is recorded"),
+    "provenance": Text("来源说明所述是否真实", "whether what a provenance statement says is true"),
     "neutrality": Text("信任文件以外的利益关系", "interests that the trust file does not state"),
 }
 _CODES = {
     "Ok": Text("", ""),
     "EarlierStepFailed": Text("前面的步骤未通过，未继续", "an earlier step did not pass"),
     "DigestsOnly": Text("只有摘要", "digests only"),
+    "NoProvenance": Text("存证时没有附来源说明", "no provenance statement was recorded"),
+    "ProvenanceIncomplete": Text("来源说明不完整", "the provenance statement is incomplete"),
+    "ProvenanceMismatch": Text(
+        "来源说明不是存证时的那一份", "the provenance statement is not the one that was recorded"
+    ),
+    "ProvenanceAfterAnchor": Text("所述生成时间晚于入链时间", "the stated event is later than the anchor"),
+    "MalformedProvenance": Text("来源说明无法解析", "the provenance statement cannot be read"),
     "NoFileGiven": Text("没有提供文件", "no file was given"),
     "NoContent": Text("日志接续记录不对应任何文件", "a log continuation describes no file"),
     "BodyWithheld": Text("正文已隐去或销毁", "the body was withheld or erased"),

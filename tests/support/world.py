@@ -27,6 +27,7 @@ from protocol.entry import Body, EvidenceClass, Header
 from protocol.hashing import SHA256, SM3, sha256, sm3
 from protocol.identifiers import case_commitment, case_ref, log_id
 from protocol.keyslot import KeySlot, KeyState, key_slot_position, link_slot_position
+from protocol.provenance import provenance_digest
 from protocol.submission import Submission
 from tests.support import fakechain
 from tests.support.fakechain import seeded
@@ -98,6 +99,9 @@ class World:
     witnesses_named: bool = True
     authorities: tuple[TimeAuthority, ...] = ()
     closed_at: int | None = None
+    provenance: bytes | None = None
+    """An encoded provenance statement, named by the body."""
+    event_time: int | None = LINK_TIME - 86_400
 
     @property
     def evidence_log(self) -> bytes:
@@ -123,7 +127,8 @@ class World:
         salt = seeded("salt")
         return Body(
             sha256(CONTENT), sm3(CONTENT), len(CONTENT), "application/pdf", salt, case_ref(salt, CASE_ID),
-            event_time=LINK_TIME - 86_400,
+            event_time=self.event_time,
+            provenance=None if self.provenance is None else provenance_digest(self.provenance),
         ).encode()  # fmt: skip
 
     @cached_property
