@@ -158,3 +158,21 @@ def test_the_receipt_kind_can_ignore_sha256() -> None:
     assert code("receipt", {**bare, "ignore": "sha256"}) == "NothingLeft"
     assert code("receipt", {**bare, "ignore": None}) == "Ok"
     assert code("receipt", {**bare, "ignore": "sm3"}) == "FieldInvalid"
+
+
+def test_every_changed_character_is_refused_or_changes_nothing() -> None:
+    alone = SignedNote(HEAD.text(), (sign_checkpoint(WORLD.log_key, HEAD),)).encode().decode()
+    for kind, line in (
+        ("checkpoint", {**CHECKPOINT, "note": alone}),
+        ("cosignature", without(COSIGNATURE, "at")),
+    ):
+        text = json.dumps(line, ensure_ascii=False)
+        assert answer(kind, text.encode())["accepted"]
+        for offset in range(len(text)):
+            for other in "0f":
+                changed = text[:offset] + other + text[offset + 1 :]
+                if changed != text:
+                    assert not answer(kind, changed.encode())["accepted"], (
+                        kind,
+                        changed[offset - 9 : offset + 9],
+                    )
