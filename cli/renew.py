@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             state = "due-now"
             if not args.due:
                 try:
-                    receipt = _renew(args, receipt, trust, sources, path)
+                    receipt = _renew(args, receipt, held, trust, sources, path)
                     held, state = standing(receipt, payload, int(time.time())), "renewed"
                 except CaseledgerError as failure:
                     error, code = failure, 1
@@ -116,10 +116,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _renew(
-    args: argparse.Namespace, receipt: Receipt, trust: bytes, sources: Sequence[Source], path: Path
+    args: argparse.Namespace,
+    receipt: Receipt,
+    held: Standing,
+    trust: bytes,
+    sources: Sequence[Source],
+    path: Path,
 ) -> Receipt:
-    """By the first authority whose token the verifier takes, written in place."""
-    from agent.renewing import http_ask, renew
+    """By the first authority whose token the verifier takes and that keeps it longer; written in place."""
+    from agent.renewing import RenewalRefused, http_ask, payload_of, renew, standing
     from cli.receipt import write_whole
 
     failure: CaseledgerError | None = None
@@ -131,6 +136,10 @@ def _renew(
             )  # fmt: skip
         except CaseledgerError as error:
             failure = failure or error
+            continue
+        until = standing(out, payload_of(trust), int(time.time())).until
+        if not args.all and until is not None and until <= (held.until or 0):
+            failure = failure or RenewalRefused("the authority's certificate ends no later", field="renewal")
             continue
         write_whole(path, out.encode())
         return out

@@ -151,6 +151,17 @@ def test_a_receipt_that_is_due_and_not_renewed_is_a_failure(
     assert "NoTimeAuthority" in capsys.readouterr().err
     assert main(["renew", str(place.receipt), *place.trust, "--url", "http://127.0.0.1:9"]) == 1
     assert "TimeAuthoritySilent" in capsys.readouterr().out
+    same = make_identity("short", int(time.time()) - 300 * DAY, signer_days=320)
+    trusted = TimeAuthority("S2", (same.root,), (), 0, None)
+    payload = dataclasses.replace(
+        place.world.payload, issued_at=int(time.time()) - DAY, valid_until=int(time.time()) + DAY,
+        authorities=(*place.world.authorities, trusted),
+    )  # fmt: skip
+    (place.folder / "more.cltrust").write_bytes(signed(payload))
+    with serving(same) as url:
+        more = ["--trust", str(place.folder / "more.cltrust")]
+        assert main(["renew", str(place.receipt), *more, "--url", url]) == 1
+    assert "ends no later" in capsys.readouterr().out
     stranger = make_identity("stranger", int(time.time()))
     with serving(stranger) as url:
         assert main(["renew", str(place.receipt), *place.trust, "--url", url]) == 1
