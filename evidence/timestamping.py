@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import httpx
@@ -180,7 +180,8 @@ class HttpAuthorities:
 @dataclass
 class _Revocation:
     data: tuple[bytes, ...] = ()
-    fetched: float = field(default=float("-inf"))
+    due: float = float("-inf")
+    failure: TimeAuthorityUnavailable | None = None
 
 
 class TimeStamper:
@@ -215,7 +216,7 @@ class TimeStamper:
         """Have the newest anchored head stamped in both trees, where a request is due.
 
         One tree's failure does not keep the other from being stamped. It is told again until a request is
-        due, so that it stays visible. Whether a token was stored.
+        due, so that it stays visible; so is revocation data that does not come. Whether a token was stored.
 
         Raises:
             TimeAuthorityUnavailable, TimeAnswerRefused
@@ -230,6 +231,9 @@ class TimeStamper:
                 stored |= await self._stamp(head, algorithm)
             except (TimeAuthorityUnavailable, TimeAnswerRefused) as error:
                 failure = failure or error
+        if self._revocation.failure is not None:
+            await self._newest_revocation()
+            failure = failure or self._revocation.failure
         if failure is not None:
             raise failure
         return stored
@@ -304,13 +308,14 @@ class TimeStamper:
         """What the authority's revocation addresses give, asked once an hour; the last known while they are
         silent, because a token without fresh revocation data is worth more than none.
         """
-        tick = self._monotonic()
-        if self._authority.revocation and tick >= self._revocation.fetched + REVOCATION_SECONDS:
+        tick, known = self._monotonic(), self._revocation
+        if self._authority.revocation and tick >= known.due:
             try:
                 data = tuple([await self._port.fetch(url) for url in self._authority.revocation])
-                self._revocation = _Revocation(data, tick)
-            except TimeAuthorityUnavailable:
-                self._revocation.fetched = tick - REVOCATION_SECONDS + self._authority.every
+                self._revocation = _Revocation(data, tick + REVOCATION_SECONDS)
+            except TimeAuthorityUnavailable as error:
+                failure = TimeAuthorityUnavailable(f"revocation data: {error.detail}")
+                self._revocation = _Revocation(known.data, tick + self._authority.every, failure)
         return self._revocation.data
 
 

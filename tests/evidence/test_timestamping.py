@@ -53,6 +53,7 @@ class Office:
     name: str
     tick: float = 0.0
     offset: int = 0
+    list_path: str = LIST_PATH
     identity: Identity = field(init=False)
     asked: int = 0
     url: str = "http://127.0.0.1:9"
@@ -63,7 +64,7 @@ class Office:
 
     @property
     def authority(self) -> Authority:
-        revocation = (self.url + LIST_PATH,)
+        revocation = (self.url + self.list_path,)
         return Authority(self.name, self.url, (self.identity.root,), (), (POLICY,), revocation)
 
     @contextlib.asynccontextmanager
@@ -348,6 +349,31 @@ def test_a_token_of_the_near_future_is_shown_when_its_time_has_come(database: Pg
                 assert w.desk.now is not None
                 w.desk.now += 30
                 assert len(await attested(w, 0, 1)) == 2
+
+    run(scenario())
+
+
+def test_revocation_data_that_does_not_come_is_shown_and_keeps_no_token_back(database: PgDatabase) -> None:
+    async def scenario() -> None:
+        async with line(database) as w:
+            office = Office(w, "time-a", list_path="/nothing")
+            async with office.serving():
+                await grow(w, 1)
+                for _ in range(2):
+                    with pytest.raises(TimeAuthorityUnavailable, match="revocation data: status 404"):
+                        await office.ask()
+                assert len(await stored(w)) == 2
+                office.list_path = LIST_PATH
+                with pytest.raises(TimeAuthorityUnavailable):
+                    await office.ask()
+                office.tick += 60
+                assert not await office.ask()
+                await grow(w, 1)
+                assert w.desk.now is not None
+                w.desk.now += 60
+                assert await office.ask()
+                known = [parse_attestation(one, 0) for one in await attested(w, 1, 2)]
+                assert [len(one.revocation) for one in known if isinstance(one, TokenAttestation)] == [1, 1]
 
     run(scenario())
 
