@@ -66,7 +66,7 @@ function reply(kind, bytes, verdicts) {
   if (!verdicts) return answer(kind, bytes);
   try {
     const report = receiptReport(parseLine(bytes));
-    return plain({ ...report, verdicts: report.verdicts.map(({ name, status, code }) => [name, status, code]) });
+    return plain({ ...report, attestations: report.attestations.map(({ kind, code, detail }) => [kind, code, detail]), verdicts: report.verdicts.map(({ name, status, code }) => [name, status, code]) });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { refused: error.code, detail: error.message };

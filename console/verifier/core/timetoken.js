@@ -1,0 +1,242 @@
+/** RFC 3161 time-stamp tokens: form, and the checks of docs/spec/attestation.md §5 in their order. */
+import { digestBy, digestOf, signatureOf, publicKeyOf, verifies } from "./algorithms.js";
+import { equal, hex } from "./bytes.js";
+import { readDer, readFirst, TAG, walk } from "./der.js";
+import { refuse } from "./errors.js";
+import { sha256 } from "./hashing.js";
+import { checkRevocation } from "./revocation.js";
+import { checkCritical, checkPath, extensionsOf, findPath, parseCertificate, same, TIME_STAMPING } from "./x509.js";
+
+const LIMIT = 16384;
+const SIGNED_DATA = "1.2.840.113549.1.7.2";
+const TST_INFO = "1.2.840.113549.1.9.16.1.4";
+const ATTRIBUTE = {
+  contentType: "1.2.840.113549.1.9.3", messageDigest: "1.2.840.113549.1.9.4", protection: "1.2.840.113549.1.9.52",
+  first: "1.2.840.113549.1.9.16.2.12", second: "1.2.840.113549.1.9.16.2.47",
+};
+const BAD = "TokenMalformed";
+
+function certificatesOf(list, what, each, most = 8) {
+  if (list.length > most || list.some((item) => item.length > each)) refuse("TokenLimit", what);
+  return list;
+}
+
+function parseInfo(bytes) {
+  const value = readDer(bytes, BAD);
+  const all = walk(value, TAG.SEQUENCE, "TSTInfo");
+  if (all.next("version").integer() !== 1n) refuse("TokenVersion", "TSTInfo");
+  const policy = all.next("policy").oid();
+  const [algorithm, digest, ...more] = all.next("imprint").list(TAG.SEQUENCE, "imprint");
+  if (!digest || more.length) value.bad("imprint");
+  const imprint = { ...digestOf(algorithm), value: digest.octets("imprint") };
+  if (!["sha256", "sm3"].includes(imprint.name)) refuse("TokenAlgorithmUnknown", `imprint ${imprint.name}`);
+  if (imprint.value.length !== 32) value.bad("imprint");
+  all.next("serial").integer();
+  const moment = all.next("genTime").expect(TAG.TIME, "genTime").time();
+  const accuracy = all.maybe(TAG.SEQUENCE);
+  if (accuracy) checkAccuracy(accuracy);
+  const ordering = all.maybe(TAG.BOOLEAN);
+  if (ordering && !ordering.boolean()) value.bad("default written");
+  const nonce = all.maybe(TAG.INTEGER);
+  if (nonce && (nonce.integer() < 0n ? -nonce.integer() : nonce.integer()) >> 256n) refuse("TokenLimit", "nonce");
+  const tsa = all.maybe(0xa0);
+  const extensions = all.maybe(0xa1);
+  if (extensions) checkInfoExtensions(extensions, value);
+  all.end();
+  return {
+    policy, imprint, time: moment.seconds + (moment.exact ? 0 : 1), tsa: tsa ? tsa.only(undefined, "tsa") : null,
+  };
+}
+
+function checkAccuracy(value) {
+  const all = walk(value, TAG.SEQUENCE, "accuracy");
+  for (const tag of [TAG.INTEGER, 0x80, 0x81]) all.maybe(tag);
+  all.end();
+}
+
+/** The implicit [1] holds extensions without their sequence's tag. */
+function checkInfoExtensions(value) {
+  const list = { list: () => value.list(), bad: (detail) => value.bad(detail) };
+  for (const { critical } of extensionsOf(list).values()) if (critical) value.bad("critical extension");
+}
+
+function parseAttributes(value) {
+  const out = new Map();
+  const items = value.list();
+  items.forEach((item, at) => {
+    if (at && compareSet(items[at - 1].raw, item.raw) >= 0) value.bad("signed attributes out of order");
+  });
+  for (const item of items) {
+    const [type, values, ...more] = item.list(TAG.SEQUENCE, "attribute");
+    if (!values || more.length) item.bad("attribute");
+    const oid = type.oid();
+    const held = values.list(TAG.SET, "attribute");
+    if (out.has(oid) || held.length !== 1) {
+      const signing = oid === ATTRIBUTE.first || oid === ATTRIBUTE.second;
+      refuse(signing ? "TokenSigningCertificateRepeated" : "TokenAttributeRepeated", oid);
+    }
+    out.set(oid, held[0]);
+  }
+  return out;
+}
+
+function compareSet(a, b) {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference) return difference;
+  }
+  return 0;
+}
+
+function parseSigner(value) {
+  const all = walk(value, TAG.SEQUENCE, "signer");
+  if (all.next("version").integer() !== 1n) refuse("TokenVersion", "signer");
+  const [issuer, serial, ...more] = all.next("signer").list(TAG.SEQUENCE, "issuer and serial");
+  if (!serial || more.length) value.bad("issuer and serial");
+  const digest = digestOf(all.next("digest algorithm"));
+  const attributes = all.maybe(0xa0) ?? refuse("TokenAttributeMissing", "no signed attributes");
+  const scheme = signatureOf(all.next("signature algorithm"));
+  const signature = all.next("signature").octets("signature");
+  if (all.values.length !== all.at) value.bad("unsigned attributes");
+  if (scheme.key === "ed25519") refuse("TokenAlgorithmUnknown", "Ed25519");
+  if (digest.name === "sm3") refuse("TokenAlgorithmUnknown", "SM3 signature");
+  if (scheme.digest !== null && scheme.digest !== digest.name) refuse("TokenAlgorithmMismatch", "signature's digest");
+  const signed = attributes.raw.slice();
+  signed[0] = TAG.SET;
+  return { issuer: issuer.raw, serial: serial.raw, digest, scheme, signature, signed, attributes: parseAttributes(attributes) };
+}
+
+/** ESSCertIDv2 list: `{hash, value, issuerSerial}`. */
+function parseSigningCertificate(value) {
+  const all = walk(value, TAG.SEQUENCE, "signing certificate");
+  const ids = all.next("signing certificate").list(TAG.SEQUENCE, "signing certificate");
+  all.maybe(TAG.SEQUENCE);
+  all.end();
+  if (!ids.length) value.bad("signing certificate");
+  return ids.map((item) => {
+    const parts = walk(item, TAG.SEQUENCE, "ESSCertIDv2");
+    const algorithm = parts.maybe(TAG.SEQUENCE);
+    const hash = algorithm ? digestOf(algorithm).hash : sha256;
+    const digest = parts.next("certificate hash").octets("certificate hash");
+    const issuerSerial = parts.maybe(TAG.SEQUENCE);
+    parts.end();
+    if (!issuerSerial) return { hash, digest, names: null };
+    const [names, serial, ...more] = issuerSerial.list(TAG.SEQUENCE, "issuer and serial");
+    if (!serial || more.length) item.bad("issuer and serial");
+    return { hash, digest, names: names.list(TAG.SEQUENCE, "issuer"), serial: serial.raw };
+  });
+}
+
+function names(id, certificate) {
+  if (!equal(id.hash(certificate.raw), id.digest)) return false;
+  if (!id.names) return true;
+  const [name] = id.names;
+  const issuer = id.names.length === 1 && name.is(0xa4) && equal(name.only(undefined, "issuer").raw, certificate.issuer);
+  return issuer && equal(id.serial, certificate.serial);
+}
+
+/** The parts of a token; every refusal of rule 1 to 3 that needs no certificate. */
+export function parseToken(bytes) {
+  if (bytes.length > LIMIT) refuse("TokenLimit", "token");
+  const outer = readFirst(bytes, BAD);
+  if (outer.raw.length !== bytes.length) refuse("TokenTrailingBytes");
+  const [type, wrapped, ...more] = outer.list(TAG.SEQUENCE, "token");
+  if (!type || more.length) outer.bad("content info");
+  if (type.oid() !== SIGNED_DATA) refuse("TokenContentType", "no signed data");
+  if (!wrapped) outer.bad("content missing");
+  const signedData = wrapped.expect(0xa0, "content").only(undefined, "content");
+  const all = walk(signedData, TAG.SEQUENCE, "signed data");
+  if (all.next("version").integer() !== 3n) refuse("TokenVersion", "signed data");
+  const digests = all.next("digest algorithms").list(TAG.SET, "digest algorithms");
+  const content = all.next("content").list(TAG.SEQUENCE, "content");
+  if (content[0]?.oid() !== TST_INFO) refuse("TokenContentType", "no time-stamp information");
+  if (content.length !== 2) signedData.bad("content");
+  const info = content[1].expect(0xa0, "content").only(undefined, "content").octets("content");
+  const certificates = all.maybe(0xa0)?.list().map((item) => item.raw) ?? [];
+  const revocation = all.maybe(0xa1)?.list() ?? [];
+  const signers = all.next("signers").list(TAG.SET, "signers");
+  all.end();
+  if (signers.length !== 1) refuse("TokenSignerCount", String(signers.length));
+  certificatesOf(certificates, "certificates", 8192);
+  certificatesOf(revocation.map((item) => item.raw), "revocation data", 32768);
+  const parsed = parseInfo(info);
+  const signer = parseSigner(signers[0]);
+  if (digests.length !== 1 || digestOf(digests[0]).name !== signer.digest.name) refuse("TokenAlgorithmMismatch", "digest algorithms");
+  const { attributes } = signer;
+  const contentType = attributes.get(ATTRIBUTE.contentType) ?? refuse("TokenAttributeMissing", "content-type");
+  if (contentType.oid() !== TST_INFO) refuse("TokenContentType", "attribute");
+  const messageDigest = attributes.get(ATTRIBUTE.messageDigest) ?? refuse("TokenAttributeMissing", "message-digest");
+  if (attributes.has(ATTRIBUTE.first)) refuse("TokenAlgorithmWeak", "signing-certificate by SHA-1");
+  const signing = attributes.get(ATTRIBUTE.second) ?? refuse("TokenSigningCertificateMissing");
+  return {
+    ...parsed, info, certificates, revocation: revocation.map((item) => unwrap(item)), signer,
+    messageDigest: messageDigest.octets("message-digest"), signing: parseSigningCertificate(signing),
+  };
+}
+
+/** A CRL as it is; another format ([1] of ocsp response) is its inner value. */
+function unwrap(item) {
+  if (!item.is(0xa1)) return item.raw;
+  const [, value] = item.list();
+  return value ? value.raw : item.raw;
+}
+
+function checkNamed({ tsa }, signer) {
+  if (!tsa) return;
+  const subject = tsa.is(0xa4) && equal(tsa.only(undefined, "tsa").raw, signer.subject);
+  if (!subject && !signer.names.some((name) => equal(name.raw, tsa.raw))) refuse("TokenSignerName");
+}
+
+function checkUsage(signer) {
+  const usage = signer.extensions.get("extendedKeyUsage");
+  if (!usage?.critical || signer.usages.length !== 1 || signer.usages[0] !== TIME_STAMPING) refuse("TokenKeyUsage", "not for time stamps alone");
+  const { keyUsage } = signer;
+  if (keyUsage && (!keyUsage.size || [...keyUsage].some((bit) => bit > 1))) refuse("TokenKeyUsage", "not for signatures alone");
+}
+
+/**
+ * Check a token as attestation.md §5 says. `imprintOf(name)` is the digest that it must be over.
+ * Returns `{time, authority, imprint, signerUntil}`.
+ */
+export function checkToken(bytes, { certificates, revocation, imprintOf, authorities, at, notBefore }) {
+  const token = parseToken(bytes);
+  certificatesOf(certificates, "certificates", 8192);
+  certificatesOf(revocation, "revocation data", 32768);
+  if (!equal(token.imprint.value, imprintOf(token.imprint.name))) refuse("TokenImprintMismatch");
+  const pool = [];
+  for (const raw of [...token.certificates, ...certificates]) {
+    const certificate = parseCertificate(raw);
+    if (!pool.some((held) => same(held, certificate))) pool.push(certificate);
+  }
+  const { signer: info } = token;
+  const signer = pool.find((one) => equal(one.issuer, info.issuer) && equal(one.serial, info.serial));
+  if (!signer) refuse("TokenSignerMissing");
+  if (!names(token.signing[0], signer)) refuse("TokenSigningCertificateMismatch");
+  const roots = authorities.flatMap((authority) => authority.roots.map(parseCertificate));
+  const path = findPath(signer, pool, roots);
+  for (const id of token.signing.slice(1)) if (!path.some((one) => names(id, one))) refuse("TokenSigningCertificateMismatch", "further");
+  if (!equal(digestBy(info.digest.name)(token.info), token.messageDigest)) refuse("TokenDigestMismatch");
+  if (!verifies(publicKeyOf(signer.key), info.scheme, info.digest.name, info.signed, info.signature)) refuse("TokenSignatureInvalid");
+  if (pool.some((one) => !path.some((held) => same(held, one)))) refuse("TokenCertificateUnused");
+  checkPath(path, token.time);
+  checkCritical(path);
+  checkUsage(signer);
+  checkNamed(token, signer);
+  if (token.time > at) refuse("TokenInFuture");
+  if (token.time < notBefore) refuse("TokenBeforeBlock");
+  const authority = accepting(token, path.at(-1), authorities);
+  checkRevocation([...token.revocation, ...revocation], path, token.time);
+  return { time: token.time, authority: authority.name, imprint: token.imprint.name, signerUntil: signer.until };
+}
+
+/** The first authority of the root that accepts genTime and policy. */
+function accepting(token, root, authorities) {
+  const named = authorities.filter((authority) => authority.roots.some((raw) => hex(raw) === hex(root.raw)));
+  let refusal = "TokenOutsideAuthorityWindow";
+  for (const authority of named) {
+    if (token.time < authority.from || (authority.until !== null && token.time > authority.until)) continue;
+    if (!authority.policies.length || authority.policies.includes(token.policy)) return authority;
+    refusal = "TokenPolicyNotAccepted";
+  }
+  return refuse(refusal);
+}
