@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -122,36 +123,41 @@ class LogWorker:
                         )
 
     async def _loops(self, stop: asyncio.Event, lost: asyncio.Event) -> None:
+        """All loops until `stop`, or until the lease is gone. Raises what ended one of them."""
+        ended = asyncio.Event()
         tasks = [
-            asyncio.create_task(self._forever(stop, self.anchor_once), name="anchor"),
-            asyncio.create_task(self._forever(stop, self.capture_once), name="capture"),
+            asyncio.create_task(self._forever(ended, self.anchor_once), name="anchor"),
+            asyncio.create_task(self._forever(ended, self.capture_once), name="capture"),
         ]
         if self._outbox is not None:
-            tasks.append(asyncio.create_task(self._sending(stop, self._outbox), name="send"))
+            tasks.append(asyncio.create_task(self._sending(ended, self._outbox), name="send"))
         for name, step in self._beside.items():
-            tasks.append(asyncio.create_task(self._aside(stop, name, step), name=name))
+            tasks.append(asyncio.create_task(self._aside(ended, name, step), name=name))
         watchers = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
         try:
-            await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*tasks, *watchers), return_when=asyncio.FIRST_COMPLETED)
+            ended.set()
             if stop.is_set():
                 # Let a step that is in the middle of a commit come to its end.
                 await asyncio.wait(tasks, timeout=10)
         finally:
-            for task in (*tasks, *watchers):
-                task.cancel()
-            await asyncio.gather(*tasks, *watchers, return_exceptions=True)
+            ended.set()
+            await _end((*tasks, *watchers))
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
-    async def _forever(self, stop: asyncio.Event, step: Callable[[], Awaitable[float]]) -> None:
-        while not stop.is_set():
-            await _pause(stop, await step())
+    async def _forever(self, ended: asyncio.Event, step: Callable[[], Awaitable[float]]) -> None:
+        while not ended.is_set():
+            await _pause(ended, await step())
 
-    async def _aside(self, stop: asyncio.Event, name: str, step: Step) -> None:
+    async def _aside(self, ended: asyncio.Event, name: str, step: Step) -> None:
         """Rounds of one step that may fail for long without holding up anything."""
         wait = BESIDE
-        while not stop.is_set():
+        while not ended.is_set():
             done = await self._guarded(name, step)
             wait = min(2 * wait, BESIDE_LIMIT) if done is None else BESIDE
-            await _pause(stop, wait)
+            await _pause(ended, wait)
 
     async def anchor_once(self) -> float:
         """Follow, then seal; seconds until the next round."""
@@ -213,9 +219,9 @@ class LogWorker:
         with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
             await note_trouble(self._pool, self._log.log_no, step, error, self._clock())
 
-    async def _sending(self, stop: asyncio.Event, outbox: OutboxWorker) -> None:
+    async def _sending(self, ended: asyncio.Event, outbox: OutboxWorker) -> None:
         """The outbox's rounds; a sealed batch does not wait for the next one."""
-        while not stop.is_set():
+        while not ended.is_set():
             self._send.clear()
             busy = await self._guarded("send", outbox.run_once)
             if busy:
@@ -223,6 +229,16 @@ class LogWorker:
             wait = RETRY if busy is None else POLL if busy else IDLE
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._send.wait(), wait)
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel until all are over: a driver whose connection dies at that moment turns a cancellation into an
+    error of its own, which the step takes for a fault that passes."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1.0)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
