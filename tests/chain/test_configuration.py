@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from chain.configuration import ChainConfigurationInvalid, network_of
 from chain.networks.dev import DevNetwork
 from chain.networks.errors import NetworkMissing, NetworkToolMissing
 from tests.chain.test_acts import command
 from tests.conftest import make_home
+from tests.support.time_tokens import identity
+from verifier.succession import accept_next
+from verifier.trust import TrustFile
 
 GOOD = """
 [chain]
@@ -96,3 +101,22 @@ def test_deploy_act_and_trust_on_a_network_that_is_only_configured(dev: DevNetwo
     assert trust["signed"] == [1, 2]
     held = command(home, "trust", "build", str(home / "u.cltrust"), "--held", str(home / "t.cltrust"))
     assert held == {"changed": False}
+
+    # Witnesses and a time authority in the consortium's file: the successor has version 2.
+    (home / "root.pem").write_bytes(
+        x509.load_der_x509_certificate(identity().root).public_bytes(Encoding.PEM)
+    )
+    founders = home / "consortium.toml"
+    founders.write_text(
+        f'witness_quorum = "court.example/w"\nwitness_required = true\n{founders.read_text()}\n'
+        f'[[witness]]\nname = "court.example/w"\nkey = "{"07" * 32}"\nstatement = "sha256"\n'
+        f'organisation = "Court"\nrole = "court"\n\n'
+        f'[[time_authority]]\nname = "one"\nroots = ["root.pem"]\npolicies = []\nfrom = 5\n'
+    )
+    keys = ("--key", "trust-court", "--key", "trust-regulator")
+    made = command(home, "trust", "build", str(home / "v.cltrust"), "--held", str(home / "t.cltrust"), *keys)
+    assert (made["serial"], made["signed"]) == (2, [1, 2])
+    first, second = (TrustFile.parse((home / f"{name}.cltrust").read_bytes()) for name in "tv")
+    accept_next(first, second)
+    assert (second.payload.version, second.payload.witness_policy.quorum) == (2, "court.example/w")
+    assert second.payload.authorities[0].roots == (identity().root,)
