@@ -273,7 +273,7 @@ class RecordMaker:
             begin,
         )
         chain = [ArchiveTimeStamp(tree.reduced(index - begin), rows[0]["token"])]
-        chain += [ArchiveTimeStamp(_unpack(row["lists"]), row["token"]) for row in rows[1:]]
+        chain += [ArchiveTimeStamp(unpack_lists(row["lists"]), row["token"]) for row in rows[1:]]
         return EvidenceRecord(SHA256.name, tuple(chain)).encode()
 
 
@@ -337,7 +337,8 @@ def _pack(lists: Sequence[HashList]) -> bytes:
     return cbor.encode(packed)
 
 
-def _unpack(data: bytes) -> tuple[HashList, ...]:
+def unpack_lists(data: bytes) -> tuple[HashList, ...]:
+    """A stored reduced hash tree."""
     value = expect.array(cbor.decode(data, max_bytes=4096), "lists")
     return tuple(
         tuple(expect.octets(one, "hash", HASH_LEN) for one in expect.array(m, "list")) for m in value

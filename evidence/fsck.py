@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from chain.capture import assemble
+from evidence import fsck_records
 from evidence.contract import ContractPort, HeadStatus
 from evidence.errors import RecordDamaged
 from evidence.grouping import DEDUPE_LEN
@@ -186,6 +187,7 @@ class _LogCheck:
         await self._batch_rows(size)
         await self._anchors()
         await self._proofs()
+        await fsck_records.check(self.conn, self.log.log_no, self.find)
 
     # -- entries and submissions -----------------------------------------------------------------------
 

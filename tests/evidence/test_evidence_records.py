@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
+from evidence import fsck
 from evidence.errors import RecordDamaged
 from evidence.evidence_records import (
     LOOK_FOR_DUE,
@@ -17,6 +18,7 @@ from evidence.evidence_records import (
     RecordStamper,
     earliest_end,
 )
+from evidence.fsck import FsckOptions
 from evidence.local_authority import POLICY, Identity, LocalAuthority, make_identity
 from evidence.timestamping import Authority, TimeAnswerRefused, TimeAuthorityUnavailable
 from protocol.errors import CaseledgerError
@@ -235,3 +237,43 @@ def test_stamps_are_facts_and_damaged_leaves_are_named(database: PgDatabase) -> 
             assert isinstance(caught.value, CaseledgerError)
 
     run(scenario())
+
+
+def test_fsck_finds_what_a_database_owner_changed(database: PgDatabase) -> None:
+    async def scenario() -> None:
+        async with line(database) as w:
+            office = Office(w, "records-i")
+            for count in (3, 2):
+                await grow(w, count)
+                assert await office.round()
+            number = w.desk.log.log_no
+
+            async def codes() -> list[str]:
+                options = FsckOptions(logs=frozenset({w.desk.log.log_id}))
+                return [one.code for one in (await fsck.run(w.pool, None, options)).findings]
+
+            assert await codes() == []
+            conn = await asyncpg.connect(database.superuser_dsn)
+            try:
+                await conn.execute("SET session_replication_role = replica")
+                for change, code in CHANGES:
+                    await conn.execute(change, number)
+                    assert code in await codes()
+            finally:
+                await conn.close()
+
+    run(scenario())
+
+
+CHANGES = (
+    (
+        "UPDATE evidence.ers_stamp SET root = sha256('') WHERE log_no = $1 AND from_size = 3",
+        "RecordRootMismatch",
+    ),
+    (
+        "UPDATE evidence.ers_token SET lists = decode('81814100', 'hex') WHERE log_no = $1 AND from_size = 3",
+        "RecordTokenMismatch",
+    ),
+    ("DELETE FROM evidence.ers_token WHERE log_no = $1 AND from_size = 3", "RecordTokenMissing"),
+    ("DELETE FROM evidence.ers_stamp WHERE log_no = $1 AND from_size = 0", "RecordRangeGap"),
+)
