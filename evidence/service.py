@@ -27,6 +27,8 @@ from storage.db import TRANSIENT, AnyConnection, Pool, unavailable
 
 __all__ = ["EvidenceService", "EvidenceState", "EvidenceView", "Filters", "Page", "StatusReport", "Viewer"]
 
+STALLED_SECONDS = 120
+"""An anchor that takes longer is a fault, even when no step says so."""
 FIND_LIMIT = 100
 RECEIPTS_AT_ONCE = 1000
 
@@ -181,13 +183,20 @@ class LogReport:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """All logs; `healthy` when each is open or closed in order, nothing fails and nothing is overdue."""
+    """All logs; `healthy` when each is open or closed in order, nothing fails, and nothing waits for its
+    anchor for longer than a chain that makes blocks takes."""
 
     logs: tuple[LogReport, ...] = field(default=())
 
     @property
     def healthy(self) -> bool:
-        return all(log.status != "halted" and not log.troubles and not log.overdue for log in self.logs)
+        return all(
+            log.status != "halted"
+            and not log.troubles
+            and not log.overdue
+            and (log.oldest_unanchored_age or 0) <= STALLED_SECONDS
+            for log in self.logs
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {"healthy": self.healthy, "logs": [log.as_json() for log in self.logs]}

@@ -11,7 +11,7 @@ import pytest
 from evidence.errors import EvidenceNotFound, ReceiptNotReady
 from evidence.receipts import ReceiptMaker
 from evidence.repository import Viewer
-from evidence.service import EvidenceService, EvidenceState, EvidenceView, Flag
+from evidence.service import STALLED_SECONDS, EvidenceService, EvidenceState, EvidenceView, Flag, StatusReport
 from protocol.acts import Role
 from protocol.entry import EvidenceClass, Link, Relation, evidence_id
 from protocol.errors import CaseledgerError, MalformedInput
@@ -125,6 +125,11 @@ def test_states_go_from_accepted_to_anchored_and_a_late_one_is_overdue(database:
             view = await w.service.show(mine, BANK)
             assert (view.state, view.flags, view.receipt_ready) == (EvidenceState.ACCEPTED, (), False)
             assert view.state.label.zh
+            for waited, healthy in ((STALLED_SECONDS, True), (STALLED_SECONDS + 1, False)):
+                w.desk.now = view.accepted_at + waited
+                ours = [log for log in (await w.service.status()).logs if log.log_id == w.desk.log.log_id]
+                assert not ours[0].overdue
+                assert StatusReport(tuple(ours)).healthy is healthy
             w.desk.now = view.deadline + 1
             assert Flag.OVERDUE in (await w.service.show(mine, BANK)).flags
             report = await w.service.status()

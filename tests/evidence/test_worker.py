@@ -57,7 +57,11 @@ def test_a_cancellation_that_the_driver_swallows_does_not_keep_the_lease_away(
                     " WHERE usename = 'sealer' AND datname = current_database()"
                 )
                 await conn.close()
-                await until(lambda turn=turn: started == turn and worker.metrics.holds_lease)
+
+                def back(turn: int = turn) -> bool:
+                    return started == turn and worker.metrics.holds_lease
+
+                await until(back)
             sealed = worker.metrics.sealed
             await w.acceptor.accept(w.desk.submission(3))
             await until(lambda: worker.metrics.sealed > sealed)
