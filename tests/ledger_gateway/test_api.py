@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from agent.keys import load_ed25519
 from agent.renewing import refreshed
+from cli.main import main
 from cli.stack import Stack
 from protocol import blob, cbor
 from protocol.acts import Domain
@@ -346,7 +347,7 @@ def test_owner_reads_its_entry_and_receipt_and_others_see_nothing(
 
 
 def test_receipt_in_other_formats(
-    bank: Caller, other: Caller, http: httpx.Client, local_stack: Stack
+    bank: Caller, other: Caller, http: httpx.Client, local_stack: Stack, tmp_path: Path
 ) -> None:
     case_id = secrets.token_bytes(32)
     submission = bank.submission([bank.entry(case_id, secrets.token_bytes(20)) for _ in range(3)])
@@ -375,6 +376,12 @@ def test_receipt_in_other_formats(
     assert out.attestations[-1].kind == "chain"
     assert http.get(path + "/receipt?view=chain", headers=other.headers()).status_code == 404
 
+    file = tmp_path / "document.clr"
+    file.write_bytes(single.content)
+    assert main(["receipt", "refresh", str(file), "--node", "--home", str(local_stack.home)]) == 0
+    kept = Receipt.parse(file.read_bytes())
+    assert kept.core == core
+    assert kept.attestations[-1].kind == "chain"
     # This network has no time authority.
     pending = http.get(path + "/receipt?view=ers", headers=bank.headers())
     assert refusal(pending) == (409, "EvidenceRecordPending")
