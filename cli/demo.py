@@ -60,6 +60,9 @@ _TEXTS = {
         "4. The court verifies with networking off ({how}): file, receipt and trust file alone",
     ),
     "verdict": Text("  ✓ {file}：{result}", "  ✓ {file}: {result}"),
+    "certificate": Text(
+        "  ✓ 证书（PDF、HTML，内附收据）：{path}", "  ✓ a certificate (PDF, HTML, the receipt inside): {path}"
+    ),
     "unshare": Text("独立网络命名空间，无任何网卡", "a network namespace without any interface"),
     "strace": Text("strace 记录：无任何网络调用", "strace: no network call at all"),
     "tamper": Text("五、各改一个字节", "5. One byte is changed"),
@@ -254,6 +257,7 @@ class Demo:
         report = self._isolated(isolation, names)
         self._require(report["result"] == "VALID", "NotValid", f"the court's result is {report['result']}")
         self.say("verdict", file=names["file"], result=report["result"])
+        self.say("certificate", path=self._certificate(isolation, names))
         self.say("tamper")
         for what, name in names.items():
             path = self._court / name
@@ -269,6 +273,19 @@ class Demo:
             code = next(v["code"] for v in report["verdicts"] if v["status"] == "FAIL")
             label = _TEXTS[what].choose(self._lang)
             self.say("named", what=label, result=report["result"], code=code)
+
+    def _certificate(self, isolation: Isolation, names: dict[str, str]) -> Path:
+        """What the court files, made without a network as well."""
+        made = isolation.run(
+            [
+                "certificate", names["receipt"], "--file", names["file"], "--trust", names["trust-file"],
+                "--out", "certificate", "--lang", self._lang,
+            ],
+            self._court,
+        )  # fmt: skip
+        pages = sorted((self._court / "certificate").glob("*.pdf"))
+        self._require(made.code == 0 and len(pages) == 1, "NoCertificate", f"ended with {made.code}")
+        return pages[0]
 
     def _isolated(self, isolation: Isolation, names: dict[str, str]) -> dict[str, Any]:
         finished = isolation.run(
