@@ -49,6 +49,7 @@ BENCHES = (
     Bench("gas", Text("链上费用", "gas"), (300, 200)),
     Bench("million", Text("一百万条：内存与查找", "a million leaves: memory and search"), (900, 450)),
     Bench("hashing", Text("文件摘要", "hashing a file"), (300, 200)),
+    Bench("watching", Text("镜像与见证", "mirror and witness"), (600, 300)),
 )
 _USAGE = {
     "about": Text("性能表：与同类和物理上限并列", "speed and memory, beside peers and physical limits"),
