@@ -67,6 +67,13 @@ class Element:
         """An OCTET STRING."""
         return self.expect(OCTET_STRING).value
 
+    def bits(self) -> bytes:
+        """A BIT STRING of whole bytes, which keys and signatures are."""
+        content = self.expect(BIT_STRING).value
+        if content[:1] != b"\0":
+            raise DerMalformed("a bit string of whole bytes is expected")
+        return content[1:]
+
     def boolean(self) -> bool:
         """A BOOLEAN that is TRUE: DER leaves out a FALSE that is the default."""
         if self.expect(BOOLEAN).value != b"\xff":

@@ -131,6 +131,10 @@ def load(der: bytes) -> Certificate:
             parsed = x509.load_der_x509_certificate(der)
         outer = whole(der).members()
         members = outer.next(SEQUENCE).members()
+        outer.next(SEQUENCE)
+        # Nothing signs the number of unused bits, and the library does not look at it.
+        outer.next().bits()
+        outer.finish()
         members.next(context(0))
         serial = members.next(INTEGER).integer()
         members.next(SEQUENCE)

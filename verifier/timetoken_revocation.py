@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from protocol.errors import CaseledgerError
 from verifier.timetoken_der import (
-    BIT_STRING,
     INTEGER,
+    OCTET_STRING,
+    OID,
     SEQUENCE,
     context,
     whole,
@@ -114,7 +115,11 @@ def _crl_issuer(
     data: bytes, listed: x509.CertificateRevocationList, path: Sequence[Certificate]
 ) -> Certificate:
     """The certificate of the path that issued the list."""
-    members = whole(data).members().next(SEQUENCE).members()
+    outer = whole(data).members()
+    members = outer.next(SEQUENCE).members()
+    outer.next(SEQUENCE)
+    outer.next().bits()
+    outer.finish()
     members.optional(INTEGER)
     members.next(SEQUENCE)
     name = members.next(SEQUENCE).raw
@@ -136,6 +141,7 @@ def _crl_issuer(
 def _check_ocsp(data: bytes, path: Sequence[Certificate], time: int) -> None:
     from cryptography.x509 import ocsp
 
+    _check_frame(data)
     answer = ocsp.load_der_ocsp_response(data)
     if answer.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise RevocationInvalid("an answer that says nothing")
@@ -184,7 +190,26 @@ def _key_bits(certificate: Certificate) -> bytes:
         members.next(tag)
     key = members.next(SEQUENCE).members()
     key.next(SEQUENCE)
-    return key.next(BIT_STRING).value[1:]
+    return key.next().bits()
+
+
+def _check_frame(data: bytes) -> None:
+    """What nothing signs around an answer: the one form, and a signature of whole bytes."""
+    members = whole(data).members()
+    members.next(_ENUMERATED)
+    wrapped = members.optional(context(0))
+    members.finish()
+    if wrapped is None:
+        raise RevocationInvalid("an answer that says nothing")
+    response = wrapped.members(context(0)).next(SEQUENCE).members()
+    response.next(OID)
+    basic = whole(response.next(OCTET_STRING).octets()).members()
+    response.finish()
+    basic.next(SEQUENCE)
+    basic.next(SEQUENCE)
+    basic.next().bits()
+    basic.optional(context(0))
+    basic.finish()
 
 
 def _check_responder(answer: ocsp.OCSPResponse, issuer: Certificate) -> None:

@@ -520,6 +520,25 @@ def flipped(bits: list[int] | range, token: bytes | None = None) -> None:
             check(bytes(changed))
 
 
+def test_unused_bits_of_a_signature_are_refused() -> None:
+    """Nothing signs their number: with a last bit of 0 it could be changed."""
+    listed = revocation_list(A, when=NOW, reason=None, serial=99)
+    answer = ocsp_answer(ocsp.OCSPCertStatus.GOOD)
+    deep, middle = intermediate(A)
+    for data in (listed, answer, middle):
+        at = max(data.rfind(bytes([0x00, 0x30, length])) for length in range(0x42, 0x49))
+        changed = data[:at] + b"\x01" + data[at + 1 : -1] + bytes([data[-1] & 0xFE])
+        if data is middle:
+            refused(
+                errors.CertificateMalformed,
+                replace(GOOD, of=deep).make(),
+                authorities=[authority(deep)],
+                certificates=[changed],
+            )
+        else:
+            refused(errors.RevocationMalformed, TOKEN, revocation=[changed])
+
+
 def test_no_bit_of_what_travels_beside_may_change() -> None:
     token = replace(GOOD, certificates=()).make()
     listed = revocation_list(A, when=NOW, reason=None, serial=99)
