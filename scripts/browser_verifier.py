@@ -50,7 +50,8 @@ def notice() -> str:
     """What the page is, and the licences of what is bundled into it, without addresses."""
     texts = {(ROOT / "node_modules" / name / "LICENSE").read_text(encoding="utf-8") for name in LIBRARIES}
     licences = "\n\n".join(re.sub(r"\s*\(https?://[^)]*\)", "", text).strip() for text in sorted(texts))
-    return f"caseledger, Apache-2.0; sources: console/verifier.\nContains {', '.join(LIBRARIES)}:\n\n{licences}\n"
+    names = ", ".join(LIBRARIES)
+    return f"caseledger, Apache-2.0; sources: console/verifier.\nContains {names}:\n\n{licences}\n"
 
 
 def source_hash(text: str) -> str:

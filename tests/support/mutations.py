@@ -183,8 +183,8 @@ def mutated(rng: random.Random, data: bytes, most: int = 3) -> bytes:
         container, key = rng.choice(list(places(item)))
         if isinstance(container, dict):
             container[key] = other(rng, container[key])
-        elif isinstance(key, int):
-            container[key] = other(rng, container[key])
+        else:
+            container[int(key)] = other(rng, container[int(key)])
     return encode(item)
 
 

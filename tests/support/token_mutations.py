@@ -43,7 +43,7 @@ def _recipe(rng: random.Random, algorithm: str, imprint: bytes, about: str) -> b
            {"certificates": ()}, {"certificates": (TWO.signer,)}, {"certificates": (who.signer, who.root)},
            {"certificates": (who.signer, TWO.signer)}, {"attributes": lambda found: found[1:]},
            {"attributes": lambda found: [*found, found[0]]}, {"attributes": lambda found: found[:-1]},
-           {"content": lambda data: flipped(random.Random(about), data)}, {"imprint": bytes(32)}]
+           {"content": lambda data: flipped(rng, data)}, {"imprint": bytes(32)}]
     )  # fmt: skip
     arguments: dict[str, object] = {
         "algorithm": algorithm, "time": LINK_TIME + rng.choice(MOMENTS), "imprint": imprint, **changes,
@@ -79,4 +79,6 @@ def token_cases(seed: int, count: int) -> Iterator[Case]:
         if rng.random() < 0.4:
             listed.append(_renewal(rng, world, listed, about))
         at = rng.choice((AT, AT, AT, LATE, LATE, LINK_TIME + 400 * 86_400))
-        yield Case(f"tokens {about}", world.attested(*listed), world.trust, at, CONTENT, None, rng.random() < 0.15)
+        yield Case(
+            f"tokens {about}", world.attested(*listed), world.trust, at, CONTENT, None, rng.random() < 0.15
+        )

@@ -68,7 +68,13 @@ export function publicKeyOf(value) {
   if (oid === "1.2.840.10045.2.1") {
     const curve = CURVES[parameters?.is(TAG.OID) ? parameters.oid() : ""];
     if (!curve) refuse("TokenAlgorithmUnknown", "curve");
-    return { kind: "ec", curve: curve[0], width: curve[1], point: bits.bits() };
+    const point = bits.bits();
+    try {
+      curve[0].Point.fromBytes(point).assertValidity();
+    } catch {
+      value.bad("point not on the curve");
+    }
+    return { kind: "ec", curve: curve[0], width: curve[1], point };
   }
   if (oid === "1.3.101.112") return { kind: "ed25519", key: bits.bits() };
   return refuse("TokenAlgorithmUnknown", oid);

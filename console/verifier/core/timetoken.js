@@ -127,8 +127,10 @@ function parseSigningCertificate(value) {
   });
 }
 
-function names(id, certificate) {
-  if (!equal(id.hash(certificate.raw), id.digest)) return false;
+const isDigestOf = (id, certificate) => equal(id.hash(certificate.raw), id.digest);
+
+/** Issuer and serial number of an ESSCertIDv2, where given, are the certificate's. */
+function agrees(id, certificate) {
   if (!id.names) return true;
   const [name] = id.names;
   const issuer = id.names.length === 1 && name.is(0xa4) && equal(name.only(undefined, "issuer").raw, certificate.issuer);
@@ -152,7 +154,7 @@ export function parseToken(bytes) {
   if (content[0]?.oid() !== TST_INFO) refuse("TokenContentType", "no time-stamp information");
   if (content.length !== 2) signedData.bad("content");
   const info = content[1].expect(0xa0, "content").only(undefined, "content").octets("content");
-  const certificates = all.maybe(0xa0)?.list().map((item) => item.raw) ?? [];
+  const certificates = all.maybe(0xa0)?.list().map((item) => item.expect(TAG.SEQUENCE, "certificate").raw) ?? [];
   const revocation = all.maybe(0xa1)?.list() ?? [];
   const signers = all.next("signers").list(TAG.SET, "signers");
   all.end();
@@ -209,12 +211,15 @@ export function checkToken(bytes, { certificates, revocation, imprintOf, authori
     if (!pool.some((held) => same(held, certificate))) pool.push(certificate);
   }
   const { signer: info } = token;
-  const signer = pool.find((one) => equal(one.issuer, info.issuer) && equal(one.serial, info.serial));
-  if (!signer) refuse("TokenSignerMissing");
-  if (!names(token.signing[0], signer)) refuse("TokenSigningCertificateMismatch");
+  const candidates = pool.filter((one) => equal(one.issuer, info.issuer) && equal(one.serial, info.serial));
+  if (!candidates.length) refuse("TokenSignerMissing");
+  const signer = candidates.find((one) => isDigestOf(token.signing[0], one)) ?? refuse("TokenSigningCertificateMismatch");
   const roots = authorities.flatMap((authority) => authority.roots.map(parseCertificate));
   const path = findPath(signer, pool, roots);
-  for (const id of token.signing.slice(1)) if (!path.some((one) => names(id, one))) refuse("TokenSigningCertificateMismatch", "further");
+  if (!agrees(token.signing[0], signer)) refuse("TokenSigningCertificateMismatch", "issuer or serial number");
+  for (const id of token.signing.slice(1)) {
+    if (!path.some((one) => isDigestOf(id, one) && agrees(id, one))) refuse("TokenSigningCertificateMismatch", "further");
+  }
   if (!equal(digestBy(info.digest.name)(token.info), token.messageDigest)) refuse("TokenDigestMismatch");
   if (!verifies(publicKeyOf(signer.key), info.scheme, info.digest.name, info.signed, info.signature)) refuse("TokenSignatureInvalid");
   if (pool.some((one) => !path.some((held) => same(held, one)))) refuse("TokenCertificateUnused");

@@ -193,7 +193,6 @@ class Verification {
     if (proof.kind === "none" || !isCovered(chain, proofHeight(proof))) {
       if (this.witnessed(0)) {
         this.witnessesOnly = true;
-        this.openChains(chain);
         throw reduced("WitnessesOnly");
       }
       if (proof.kind === "none") throw new Other("REDUCED", "ChainProofNone", "a development chain proves nothing");

@@ -1,8 +1,8 @@
 /** Certificates, as far as the path of a time-stamping certificate needs them (docs/spec/attestation.md §5). */
 import { equal, hex } from "./bytes.js";
-import { publicKeyOf, signatureOf, verifies } from "./algorithms.js";
+import { algorithmOf, publicKeyOf, signatureOf, verifies } from "./algorithms.js";
 import { readDer, TAG, walk } from "./der.js";
-import { refuse } from "./errors.js";
+import { as, refuse } from "./errors.js";
 
 const EXTENSIONS = {
   "2.5.29.19": "basicConstraints", "2.5.29.15": "keyUsage", "2.5.29.37": "extendedKeyUsage", "2.5.29.30": "nameConstraints",
@@ -58,6 +58,27 @@ function constraintsOf(value) {
   return out;
 }
 
+/** A Name: a sequence of sets of attribute pairs. */
+function checkName(value) {
+  for (const rdn of value.list(TAG.SEQUENCE, "name")) {
+    const pairs = rdn.list(TAG.SET, "name");
+    if (!pairs.length) rdn.bad("name");
+    for (const pair of pairs) {
+      const [type, text, ...more] = pair.list(TAG.SEQUENCE, "name");
+      if (!text || more.length) pair.bad("name");
+      type.oid();
+    }
+  }
+  return value;
+}
+
+function checkKey(value) {
+  const [, bits, ...more] = value.list(TAG.SEQUENCE, "key");
+  if (!bits || more.length) value.bad("key");
+  as(value.code, () => publicKeyOf(value), ["TokenAlgorithmWeak"]);
+  return value;
+}
+
 /** A certificate; refuses with CertificateMalformed. */
 export function parseCertificate(bytes) {
   const code = "CertificateMalformed";
@@ -74,11 +95,13 @@ export function parseCertificate(bytes) {
   const serial = all.next("serial");
   serial.integer();
   const inner = all.next("algorithm");
-  const issuer = all.next("issuer").expect(TAG.SEQUENCE, "issuer");
+  algorithmOf(inner);
+  algorithmOf(algorithm);
+  const issuer = checkName(all.next("issuer"));
   const [from, until] = all.next("validity").list(TAG.SEQUENCE, "validity");
   if (!until) tbs.bad("validity");
-  const subject = all.next("subject").expect(TAG.SEQUENCE, "subject");
-  const key = all.next("key");
+  const subject = checkName(all.next("subject"));
+  const key = checkKey(all.next("key"));
   for (const tag of [0x81, 0x82]) all.maybe(tag);
   const extensions = all.maybe(0xa3);
   all.end();

@@ -13,6 +13,7 @@ from protocol.hashing import sha256, sm3
 from tests.support.line_mutations import VECTORS, lines
 from tests.support.mutations import Case, attested_cases, cases
 from tests.support.second import Second, needs_node, second
+from tests.support.token_mutations import token_cases
 from verifier.conformance import answer
 from verifier.content import ContentDigests
 from verifier.verify import verify_receipt
@@ -84,10 +85,17 @@ def test_the_two_agree_on_attestations() -> None:
 
 
 @needs_node
+def test_the_two_agree_on_time_tokens() -> None:
+    seen = compare(token_cases(1, 150))
+    assert len(seen) > 20, sorted(seen)
+
+
+@needs_node
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_two_agree_on_many_attestations() -> None:
     compare(attested_cases(2, 3000))
+    compare(token_cases(2, 2000))
 
 
 @needs_node
