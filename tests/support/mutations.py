@@ -135,7 +135,8 @@ def other(rng: random.Random, item: Item) -> Item:
     if pairs and rng.random() < 0.5:
         del pairs[rng.choice(list(pairs))]
     else:
-        pairs[rng.choice([len(pairs), "x", 99])] = rng.choice([0, None, b""])
+        names: list[int | str] = [len(pairs), "x", 99]
+        pairs[rng.choice(names)] = rng.choice([0, None, b""])
     return pairs
 
 
