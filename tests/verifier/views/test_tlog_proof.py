@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import os
+import shutil
+import subprocess
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.checkpoint import CheckpointMalformed, CheckpointSignatureInvalid, CosignatureInvalid
+from protocol.checkpoint import (
+    TYPE_COSIGNATURE,
+    TYPE_ED25519,
+    CheckpointMalformed,
+    CheckpointSignatureInvalid,
+    CosignatureInvalid,
+    key_id,
+)
 from protocol.errors import CaseledgerError
 from protocol.hashing import SHA256
-from tests.support.world import BANK_A, BANK_B, COURT, REGULATOR, World
+from tests.support.world import BANK_A, BANK_B, COURT, REGULATOR, WITNESSES, World, witness_private
 from verifier.errors import LogNotTrusted, MerkleRootMismatch
 from verifier.merkle_verify import root_from_inclusion
 from verifier.receipt import Receipt
@@ -146,3 +157,41 @@ def test_no_changed_byte_proves_something_else(data: st.DataObject) -> None:
     good = TlogProof.parse(proof())
     assert (read.index, read.path, read.note.text) == (good.index, good.path, good.note.text)
     assert read.extra != good.extra or set(names) < {COURT, REGULATOR, BANK_A, BANK_B}
+
+
+def verifier_key(name: str, kind: int, public_key: bytes) -> str:
+    """A signed-note verifier key."""
+    encoded = base64.b64encode(bytes([kind]) + public_key).decode()
+    return f"{name}+{key_id(name, kind, public_key).hex()}+{encoded}"
+
+
+def test_the_go_libraries_of_the_transparency_community_read_it(tmp_path: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("no Go")
+    source = Path(__file__).with_name("tlog_check")
+    program = tmp_path / "check"
+    environment = {**os.environ, "GOPROXY": "off", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
+    built = subprocess.run(
+        [go, "build", "-o", program, "."], check=False, cwd=source, env=environment, capture_output=True,
+        text=True, timeout=200,
+    )  # fmt: skip
+    if built.returncode and ("module lookup disabled" in built.stderr or "requires go" in built.stderr):
+        pytest.skip(f"modules are not on this machine (`go mod download` in {source.name}), or Go is older")
+    assert built.returncode == 0, built.stderr
+    log_key = world().log_key.public_key().public_bytes_raw()
+    keys = [verifier_key(world().origin, TYPE_ED25519, log_key), world().origin]
+    for name in WITNESSES:
+        public_key = witness_private(name).public_key().public_bytes_raw()
+        keys.append(verifier_key(name, TYPE_COSIGNATURE, public_key))
+
+    def read(data: bytes) -> str:
+        file = tmp_path / "proof"
+        file.write_bytes(data)
+        return subprocess.run(
+            [program, file, *keys], check=False, capture_output=True, text=True, timeout=60
+        ).stdout.strip()
+
+    assert read(proof(40)) == f"{world().origin} 40 {world().index} 5 true"
+    assert read(proof(40).replace(b"index 6", b"index 7")).startswith("refused: calculated root")
+    assert read(proof(40).replace(line(proof(40), 1), b"extra AAAA")).startswith("refused: calculated root")
