@@ -23,10 +23,12 @@ from cli.verify import (
     parse_time,
     printable,
     read_bounded,
+    statement_beside,
 )
 from protocol.hashing import sha256
 from protocol.i18n import Language, Text, language
 from protocol.identifiers import parse_hex32
+from protocol.provenance import MAX_STATEMENT
 from verifier.receipt import MAX_RECEIPT, SUFFIX
 from verifier.trust import MAX_TRUST
 from verifier.verdict import Report, Result
@@ -94,6 +96,7 @@ class _Checked:
     file: Path | None
     data: bytes
     report: Report
+    provenance: bytes | None
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
@@ -193,7 +196,10 @@ def _verify(args: argparse.Namespace, trust: bytes) -> Iterator[_Checked]:
     for path, file in _wanted(args.receipts, args.file):
         data = read_bounded(path, MAX_RECEIPT)
         content = digest_file(file) if file else None
-        yield _Checked(path, file, data, verify_receipt(data, trust, content=content, at=at, case_id=case))
+        beside = statement_beside(path, data)
+        statement = read_bounded(beside, MAX_STATEMENT) if beside else None
+        report = verify_receipt(data, trust, content=content, at=at, case_id=case, provenance=statement)
+        yield _Checked(path, file, data, report, statement)
 
 
 def _wanted(receipts: Sequence[Path], files: Sequence[Path]) -> Iterator[tuple[Path, Path | None]]:
@@ -241,10 +247,11 @@ def _issue(
     from evidence.certificate import html, pdf
     from evidence.certificate.build import Options, build
     from evidence.certificate.entries import Entry
-    from evidence.certificate.statement import MAX_STATEMENT, Statement
+    from evidence.certificate.statement import MAX_STATEMENT as MAX_CLAIMS
+    from evidence.certificate.statement import Statement
 
     page = read_bounded(args.check_page, MAX_PAGE) if args.check_page else None
-    statement = read_bounded(args.statement, MAX_STATEMENT) if args.statement else b"{}"
+    statement = read_bounded(args.statement, MAX_CLAIMS) if args.statement else b"{}"
     options = Options(
         _LANGUAGES[args.written],
         _check_url(args.check_url or os.environ.get(CHECK_URL)),
@@ -253,7 +260,8 @@ def _issue(
         Statement.parse(statement),
     )
     entries = [
-        Entry(one.data, one.path.name, one.file.name if one.file else None, one.report) for one in checked
+        Entry(one.data, one.path.name, one.file.name if one.file else None, one.report, one.provenance)
+        for one in checked
     ]
     document = build(entries, trust, options)
     made = pdf.render(document)

@@ -14,6 +14,7 @@ from evidence.certificate.entries import (
     Entry,
     attestation_blocks,
     file_blocks,
+    provenance_blocks,
     record_blocks,
     verdict_table,
 )
@@ -134,14 +135,28 @@ def _attachments(
             Attachment(name, one.receipt, MIME_CBOR, "data", words.RECEIPT_FILE.choose(lang))
             for name, one in zip(names, entries, strict=True)
         )
-        return (*receipts, trusted)
+        statements = tuple(
+            Attachment(name, data, MIME_CBOR, "supplement", words.PROVENANCE_FILE.choose(lang))
+            for name, data in _statements(entries).items()
+        )
+        return (*receipts, *statements, trusted)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for name, one in zip(names, entries, strict=True):
+        packs = {name: one.receipt for name, one in zip(names, entries, strict=True)} | _statements(entries)
+        for name, data in packs.items():
             # A fixed date: the archive, too, depends on nothing but its content.
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), one.receipt)
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
     every = words.RECEIPT_FILES.choose(lang)
     return (Attachment(ARCHIVE, packed.getvalue(), MIME_ZIP, "data", every), trusted)
+
+
+def _statements(entries: Sequence[Entry]) -> dict[str, bytes]:
+    """Provenance statements under the names by which the verifier finds them beside a receipt."""
+    return {
+        f"provenance-{one.body.provenance.hex()[:16]}.clp": one.provenance
+        for one in entries
+        if one.stated and one.provenance and one.body and one.body.provenance
+    }
 
 
 class _Writer:
@@ -170,6 +185,8 @@ class _Writer:
         else:
             blocks = self._many(lang)
         blocks.append(PageBreak())
+        if len(self.entries) == 1:
+            blocks += provenance_blocks(self.entries[0], lang)
         grounds = (one.ground for one in self.entries)
         blocks += sheet(self.trust, grounds, self.options.statement, lang)
         return Part(
@@ -224,6 +241,7 @@ class _Writer:
                 Section(words.VERDICTS.choose(lang)),
                 verdict_table(one.report, lang),
                 *attestation_blocks((one,), self.trust.payload, lang),
+                *provenance_blocks(one, lang),
             ]
         return blocks
 
@@ -326,7 +344,7 @@ class _Writer:
         entries, separator = self.entries, "; " if lang == "en" else "；"
 
         def counted(label: Callable[[Entry], str]) -> str:
-            return separator.join(f"{name} {n:,}" for name, n in Counter(map(label, entries)).most_common())
+            return separator.join(f"{name} × {n:,}" for name, n in Counter(map(label, entries)).most_common())
 
         times = [one.parsed.core.link.time for one in entries]
         whole = sum(one.body.content_size for one in entries if one.body is not None)

@@ -14,6 +14,7 @@ from evidence.certificate.text import CODE_LEN, duration, moment, short_moment, 
 from protocol import entry
 from protocol.entry import Body, EvidenceClass
 from protocol.i18n import Language
+from protocol.provenance import MAX_TEXT, Provenance
 from verifier import attestation, wording
 from verifier.attestation import TokenAttestation, WitnessAttestation
 from verifier.chainproof import NoProof
@@ -35,6 +36,8 @@ class Entry:
     receipt_name: str
     file_name: str | None
     report: Report
+    provenance: bytes | None = None
+    """The provenance statement that was shown to the verification."""
 
     @cached_property
     def parsed(self) -> Receipt:
@@ -48,6 +51,13 @@ class Entry:
             return None
         body = entry.parse_body(core.body, self.evidence_class)
         return body if isinstance(body, Body) else None
+
+    @cached_property
+    def stated(self) -> Provenance | None:
+        """The provenance statement, if it is the one that was anchored."""
+        if self.provenance is None or self.report.verdict("provenance").status is not Status.PASS:
+            return None
+        return Provenance.parse(self.provenance)
 
     @property
     def evidence_class(self) -> EvidenceClass:
@@ -141,9 +151,14 @@ def record_blocks(one: Entry, statement: Statement, lang: Language) -> list[Bloc
         (words.ANCHORED.choose(lang), moment(core.link.time, lang), "text"),
         (words.NOT_LATER.choose(lang), not_later(one, lang), "text"),
     ]
-    if body is not None and body.event_time is not None:
-        lag = duration(core.link.time - body.event_time, lang)
-        value = words.EVENT_VALUE.format(lang, time=moment(body.event_time, lang), lag=lag)
+    event = one.stated.generated_at if one.stated else None
+    if event is None and body is not None:
+        event = body.event_time
+    if event is not None:
+        lag = duration(core.link.time - event, lang)
+        if one.report.facts.get("anchorLagLong"):
+            lag += words.LAG_LONG.choose(lang)
+        value = words.EVENT_VALUE.format(lang, time=moment(event, lang), lag=lag)
         rows.append((words.EVENT_TIME.choose(lang), value, "text"))
     if body is not None and body.links:
         lines = [f"{link.relation.label.choose(lang)} {link.evidence_id.hex()}" for link in body.links[:4]]
@@ -151,6 +166,38 @@ def record_blocks(one: Entry, statement: Statement, lang: Language) -> list[Bloc
             lines.append(f"… +{len(body.links) - 4}")
         rows.append((words.LINKS.choose(lang), "\n".join(lines), "mono"))
     return [Section(words.RECORD.choose(lang)), Pairs(tuple(rows))]
+
+
+def provenance_blocks(one: Entry, lang: Language) -> list[Block]:
+    """What the submitter stated about how the document came to be; nothing where no statement was shown."""
+    said = one.stated
+    if said is None:
+        return []
+    tool, check = said.collector, said.environment
+    checked = None
+    if check is not None:
+        text = words.CHECK_PASSED if check.passed else words.CHECK_FAILED
+        checked = text.format(lang, what=visible(check.what, MAX_TEXT), at=moment(check.at, lang))
+    collector = None
+    if tool is not None:
+        digest = f"\nSHA-256 {tool.sha256.hex()}" if tool.sha256 else ""
+        collector = f"{visible(tool.name, MAX_TEXT)} {visible(tool.version, MAX_TEXT)}{digest}"
+    values = (
+        _shown(said.source_system), _shown(said.generating_event),
+        None if said.generated_at is None else moment(said.generated_at, lang), _shown(said.mechanism),
+        collector, checked, _shown(said.extraction),
+        " → ".join(visible(hop, MAX_TEXT) for hop in said.transfer) or None, _shown(said.original),
+        words.FORMS[said.form].choose(lang) if said.form else None,
+    )  # fmt: skip
+    rows: tuple[tuple[str, str, Style], ...] = tuple(
+        (label.choose(lang), value or words.NOT_GIVEN.choose(lang), "text")
+        for label, value in zip(words.PROVENANCE_ROWS, values, strict=True)
+    )
+    return [Section(words.PROVENANCE.choose(lang)), Pairs(rows)]
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else visible(text, MAX_TEXT)
 
 
 def _submitter(index: int, sequence: int, statement: Statement, lang: Language) -> str:
@@ -217,11 +264,7 @@ def attestation_blocks(entries: Sequence[Entry], payload: TrustPayload, lang: La
     for (kind, who, counted), (trees, times) in found.items():
         name = words.KINDS.get(kind)
         spoken = words.TREES["".join(sorted(trees))].choose(lang)
-        shown = (
-            name.format(lang, trees=spoken)
-            if name
-            else words.UNKNOWN_KIND.format(lang, kind=visible(kind, 40))
-        )
+        shown = name.format(lang, trees=spoken) if name else visible(kind, 80)
         rows.append((shown, who, _span(times), counted))
     if len(rows) > MAX_ATTESTED:
         more = words.MORE.format(lang, n=len(rows) - MAX_ATTESTED)
@@ -275,4 +318,5 @@ def _attested(one: Entry, payload: TrustPayload, lang: Language) -> Iterable[_At
                 finding.kind, tree, visible(who) if stamped else "", int(time) if stamped else None, counted
             )
     for kind in one.report.unchecked_attestations:
-        yield _Attested(kind, "", "", None, wording.STATUSES[Status.NOT_CHECKED].choose(lang))
+        unknown = words.UNKNOWN_KIND.format(lang, kind=visible(kind, 40))
+        yield _Attested(unknown, "", "", None, wording.STATUSES[Status.NOT_CHECKED].choose(lang))

@@ -112,6 +112,33 @@ EVENT_VALUE = Text(
     "{time}（提交人自述，未核验），距入链 {lag}",
     "{time} (the submitter's claim, not checked), {lag} before the anchor",
 )
+LAG_LONG = Text("（入链较晚，超过该类别的期限）", " (late: beyond the bound of its class)")
+PROVENANCE = Text(
+    "来源说明（提交机构入链时自述，未核验真伪）",
+    "Provenance (the submitter's words, fixed when anchored; whether true was not checked)",
+)
+PROVENANCE_ROWS = (
+    Text("来源系统", "Source system"),
+    Text("生成事件", "Generating event"),
+    Text("生成时间", "Generated at"),
+    Text("生成机制", "Mechanism"),
+    Text("采集程序", "Collector"),
+    Text("环境检查", "Environment check"),
+    Text("提取方法", "Extraction"),
+    Text("传输路径", "Transfer path"),
+    Text("原件所在", "Original"),
+    Text("形式", "Form"),
+)
+NOT_GIVEN = Text("未说明", "not stated")
+CHECK_PASSED = Text("{what}：通过，{at}", "{what}: passed, {at}")
+CHECK_FAILED = Text("{what}：未通过，{at}", "{what}: not passed, {at}")
+FORMS = {
+    "born-digital": Text("原生电子数据", "born digital"),
+    "scanned": Text("扫描件", "scanned"),
+    "photographed": Text("翻拍件", "photographed"),
+    "printed": Text("系统打印件", "printed from a system"),
+}
+PROVENANCE_FILE = Text("来源说明", "provenance statement")
 LINKS = Text("关联记录", "Linked entries")
 
 VERDICTS = Text("核验结论", "Verdicts")
@@ -217,7 +244,7 @@ TOTAL_CLASSES = Text("类别", "Classes")
 TOTAL_SUBMITTERS = Text("提交机构", "Submitters")
 TOTAL_TIMES = Text("入链时间", "Anchored")
 FROM_TO = Text("自 {first}\n至 {last}", "from {first}\nto {last}")
-SUBMITTER_TOTAL = Text("编号 {n}{name}：", "organisation {n}{name}:")
+SUBMITTER_TOTAL = Text("编号 {n}{name}", "organisation {n}{name}")
 SUBMITTER_NAME = Text("（签发方自述：{name}）", " (as the issuer states: {name})")
 GROUP = Text("结论组 {name}：{n} 份（序号 {numbers}）", "Group {name}: {n} entries (no. {numbers})")
 GROUP_NAME = Text("{result}\n{name} 组", "{result}\ngroup {name}")

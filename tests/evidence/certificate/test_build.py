@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from evidence.certificate.model import Banner, Document, Head, Part
 from evidence.certificate.statement import Statement
 from protocol import entry
 from protocol.i18n import Language
+from protocol.provenance import Provenance, provenance_digest
 from tests.support.certificates import CHECK_URL, NAMES, Filing, filing, strings, verified
 from tests.support.world import AT, CASE_ID, World
 from verifier import wording
@@ -286,3 +288,35 @@ def test_a_malformed_statement_is_refused(data: bytes) -> None:
 
 def test_the_case_id_is_in_no_certificate(document: Document) -> None:
     assert CASE_ID.hex() not in said(document)
+
+
+def test_a_provenance_statement_that_was_anchored_is_told_and_attached() -> None:
+    stated = Provenance(
+        bytes(32), source_system="核心系统 #read", generated_at=AT - 90 * 86_400, form="scanned"
+    )
+    world = Stated(statement=stated.encode())
+    report = verify_receipt(
+        world.receipt, world.trust, content=world.content, at=AT, provenance=world.statement
+    )
+    one = Entry(world.receipt, "x.clr", "x", report, world.statement)
+    document = build([one], world.trust, Options())
+    shown = said(document)
+    for value in ("核心系统 #read", "扫描件", "scanned", "未说明", "超过该类别的期限", "未核验真伪"):
+        assert value in shown
+    assert world.statement in {attached.data for attached in document.attachments}
+    # Not shown to the verification, or another one: nothing is told.
+    other = replace(one, report=verify_receipt(world.receipt, world.trust, at=AT), file_name=None)
+    assert "核心系统" not in said(build([other], world.trust, Options()))
+
+
+@dataclass(frozen=True)
+class Stated(World):
+    """A world whose entry has a provenance digest."""
+
+    statement: bytes = b""
+
+    @cached_property
+    def body(self) -> bytes:
+        parsed = entry.parse_body(World().body, self.evidence_class)
+        assert isinstance(parsed, entry.Body)
+        return replace(parsed, provenance=provenance_digest(self.statement)).encode()
