@@ -420,13 +420,16 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
         kind = EvidenceClass(int(facts["class"] or 0)).label.choose(lang)
         lines.append(Text("证据编号", "evidence id").choose(lang) + colon + str(facts["evidenceId"]))
         line = Text(
-            "{kind}，提交机构 {submitter}，日志 {log} 第 {index} 号，入链 {time}",
-            "{kind}, submitted by organisation {submitter}, log {log} index {index}, anchored {time}",
+            "{kind}，提交机构 {submitter}，日志 {log} 第 {index} 号，入链 {time}{proved}",
+            "{kind}, submitted by organisation {submitter}, log {log} index {index}, anchored {time}{proved}",
         )
+        stated = Text("（收据自述，链上未经证明）", " (as the receipt says; no chain proved it)")
+        opened = report.verdict("append-only").status is Status.PASS
         lines.append(
             line.format(
                 lang, kind=kind, submitter=facts["submitter"], log=facts["log"], index=facts["index"],
                 time=_moment(int(facts["anchoredAt"] or 0), lang),
+                proved="" if opened else stated.choose(lang),
             )
         )  # fmt: skip
     if "notLaterThan" in facts and report.verdict("time").status in (Status.PASS, Status.REDUCED):
