@@ -265,6 +265,7 @@ def _step7_signer(case: Case, chain: TrustedChain, log: TrustedLog, ground: Grou
         if head.evidence_class is EvidenceClass.LOG_CONTINUATION and head.submitter != log.operator:
             raise errors.ContinuationMisplaced(f"submitter {head.submitter}", field="leaf")
         if ground.reason == IGNORED:
+            _pinned(step, "ConsortiumRegistry", chain.registry, core.log.registry)
             raise Inconclusive(Status.REDUCED, IGNORED, "what was signed is a SHA-256 tree")
         signed = core.submission
         unsequenced = SHA256.leaf(entry.unsequenced(core.leaf))

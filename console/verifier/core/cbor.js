@@ -5,11 +5,11 @@
 import { compare, fromText } from "./bytes.js";
 import { refuse } from "./errors.js";
 
-const MAX_DEPTH = 16;
 
 class Reader {
-  constructor(bytes) {
+  constructor(bytes, levels) {
     this.bytes = bytes;
+    this.levels = levels;
     this.at = 0;
   }
 
@@ -40,7 +40,6 @@ class Reader {
   }
 
   item(depth) {
-    if (depth > MAX_DEPTH) refuse("LimitExceeded", "nested too deeply");
     const [initial] = this.take(1);
     const major = initial >> 5;
     if (major === 7) {
@@ -55,6 +54,7 @@ class Reader {
     const size = this.length(argument);
     if (major === 2) return this.take(size).slice();
     if (major === 3) return this.text(size);
+    if (depth >= this.levels) refuse("LimitExceeded", "nested too deeply");
     if (major === 4) {
       const out = [];
       for (let i = 0; i < size; i++) out.push(this.item(depth + 1));
@@ -88,10 +88,10 @@ class Reader {
   }
 }
 
-/** One item and nothing after it; refuses with MalformedInput, or LimitExceeded above `limit` bytes. */
-export function decode(bytes, limit = Infinity) {
+/** One item and nothing after it; refuses with MalformedInput, or LimitExceeded above `limit` bytes or `levels` of arrays and maps. */
+export function decode(bytes, levels, limit = Infinity) {
   if (bytes.length > limit) refuse("LimitExceeded", `over ${limit} bytes`);
-  const reader = new Reader(bytes);
+  const reader = new Reader(bytes, levels);
   const value = reader.item(0);
   if (reader.at !== bytes.length) reader.bad("bytes after the end");
   return value;

@@ -63,7 +63,7 @@ function parseLink(value) {
 
 /** Body of a class; refuses as entry.md §3 says. */
 export function parseBody(bytes, kind) {
-  const value = decode(bytes, BODY_LIMIT);
+  const value = decode(bytes, 3, BODY_LIMIT);
   if (kind === CONTINUATION) {
     const [v, predecessor, size, rootSha256, rootSm3, salt] = shape.fields(value, 6, "body");
     version(v, "body.version");
@@ -105,7 +105,7 @@ export const caseReference = (salt, id) => sha256(text("caseledger/case-ref/v1")
 
 /** A submission in CBOR (entry.md §4): its fields, its unsequenced leaves and their root. */
 export function parseSubmission(bytes) {
-  const all = shape.fields(decode(bytes, SUBMISSION_LIMIT), 6, "submission");
+  const all = shape.fields(decode(bytes, 4, SUBMISSION_LIMIT), 6, "submission");
   version(all[0], "submission.version");
   const logId = shape.bytes(all[1], "submission.logId", 32);
   const organisation = shape.small(all[2], "submission.organisation", 32, 1);

@@ -171,7 +171,7 @@ function version(value, field) {
 }
 
 function parseCore(bytes) {
-  const all = decode(bytes, CORE_LIMIT);
+  const all = decode(bytes, 6, CORE_LIMIT);
   if (!(all instanceof Map)) malformed("core", "not a map");
   version(all.get(0n), "core.version");
   const [, leaf, body, submission, log, inclusion, link, proof] = shape.fields(all, 8, "core");
@@ -199,7 +199,7 @@ function parsePair(value) {
 /** Receipt with its id; refuses with MalformedReceipt, UnknownVersion or UnknownProofKind. */
 export function parseReceipt(bytes) {
   const receipt = as("MalformedReceipt", () => {
-    const outer = decode(bytes, RECEIPT_LIMIT);
+    const outer = decode(bytes, 4, RECEIPT_LIMIT);
     shape.list(outer, "receipt", { least: 2 });
     if (outer[0] !== "caseledger-receipt") malformed("receipt", "not a receipt");
     version(outer[1], "receipt.version");

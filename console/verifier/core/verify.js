@@ -40,7 +40,7 @@ class Verification {
     this.at = at;
     this.caseId = caseId ?? null;
     this.verdicts = new Map();
-    this.facts = {};
+    this.facts = ignoreSha256 ? { ignoredAlgorithm: "sha256" } : {};
   }
 
   /** Run one step; what it throws becomes its verdict. Later steps ask `holds(name)`. */
@@ -326,21 +326,28 @@ class Verification {
   }
 
   checkSigner(note) {
-    const { leaf, header, submission, log, link } = this.core;
-    const root = rootOf(
-      sha256, submission.position, submission.count, leafHash(sha256, unsequenced(leaf)), submission.path,
-    );
-    note("submission.root", hex(root));
-    note("ConsortiumRegistry.address", hex(log.registry));
-    if (!equal(log.registry, this.chain.registry.address)) refuse("ContractNotTrusted", "ConsortiumRegistry");
+    const { leaf, header, submission, log } = this.core;
     if (header.kind === CONTINUATION && header.submitter !== this.log.operator) {
       refuse("ContinuationMisplaced", "not of the log's operator");
     }
+    const pinned = () => {
+      note("ConsortiumRegistry.address", hex(log.registry));
+      if (!equal(log.registry, this.chain.registry.address)) refuse("ContractNotTrusted", "ConsortiumRegistry");
+    };
+    if (this.ignored) {
+      pinned();
+      throw reduced("AlgorithmIgnored");
+    }
+    const root = rootOf(
+      sha256, submission.position, submission.count, leafHash(sha256, unsequenced(leaf)), submission.path,
+    );
     const digest = submitDigest({
       chainId: log.chainId, contract: log.evidenceLog, logId: logIdOf(log.origin), organisation: header.submitter, root,
       count: submission.count, validUntil: submission.validUntil,
     });
     const signer = recover(digest, submission.signature, 27, "SubmissionSignatureInvalid");
+    note("submission.root", hex(root));
+    pinned();
     if (!this.block) throw this.withoutBlock();
     for (const block of this.blocks) {
       this.attributed(block, () => this.checkKey(block, signer, block === this.block ? note : () => {}));
