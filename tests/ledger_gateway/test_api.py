@@ -311,7 +311,7 @@ def test_owner_reads_its_entry_and_receipt_and_others_see_nothing(
     bank: Caller, other: Caller, http: httpx.Client, local_stack: Stack
 ) -> None:
     content, case_id = secrets.token_bytes(20), secrets.token_bytes(32)
-    submission = bank.submission([bank.entry(case_id, content)])
+    submission = bank.submission([bank.entry(case_id, content), bank.entry(case_id)])
     key = load_ed25519(local_stack.keys / "log-centre.json").public_key
     leaves = check_acceptance(submission, Acceptance.parse(bank.post(submission).content), key)
     identifier = sha256(b"\x00" + leaves[0]).hex()
