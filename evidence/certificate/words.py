@@ -23,7 +23,7 @@ RESULT = Text("核验结果", "Result")
 SIGNED = Text("证书签名", "Signed")
 SIGNED_BY = Text(
     "PDF 由“{name}”以 PAdES 签名并加盖时间戳",
-    "the PDF carries a PAdES signature with a time stamp by “{name}”",
+    "the PDF carries a PAdES signature with a time stamp by {name}",
 )
 NOT_SIGNED = Text(
     "未加盖电子签名；以所附收据为准", "no electronic signature; what counts is the attached receipt"
@@ -166,7 +166,7 @@ PASSED = {
     "time": Text("入链时间与区块相符，不晚于上列时刻", "the times agree; not later than stated above"),
     "signer": Text("由登记在册、入链时有效的密钥签署", "signed by a registered key, valid when anchored"),
     "custody": Text("保管流转记录完整", "the custody record is complete"),
-    "provenance": Text("来源记录完整", "the provenance record is complete"),
+    "provenance": Text("来源说明完整，与入链时一致", "the statement is complete, and the anchored one"),
     "neutrality": Text("没有一方利益群体达到三分之一", "no interest group holds a third of the power"),
 }
 IGNORED_SHA256 = Text("SM3 一致；SHA-256 按要求未采用", "SM3 agrees; SHA-256 was left aside as asked")
@@ -210,15 +210,17 @@ FINGERPRINT_HINT = Text(
 CHECK = Text("如何自行核验", "How to check it yourself")
 CHECK_LINES = (
     Text(
-        "一、从本 PDF 的附件（或 HTML 的附件链接）取出收据与信任文件，与原文件放在一起。",
-        "1. Take receipt and trust file out of this PDF's attachments (or the links of the HTML form) and put"
-        " them beside the document.",
+        "一、从本 PDF 的附件（或 HTML 的附件链接）取出收据，与原文件放在一起。"
+        "信任文件以法院自己的渠道取得的为准；附件中的那一份，须先核对指纹。",
+        "1. Take the receipt out of this PDF's attachments (or the links of the HTML form) and put it beside"
+        " the document. Use the trust file from the court's own channel; compare the fingerprint of the"
+        " attached one first.",
     ),
     Text("二、离线核验命令：{command}", "2. Offline: {command}"),
     Text(
-        "三、或用浏览器打开核验页（离线可用，文件不上传），拖入上述三个文件。",
-        "3. Or open the verification page in a browser (it works offline and uploads nothing) and drop the"
-        " three files on it.",
+        "三、或用浏览器打开核验页（离线可用，文件不上传），拖入收据、原文件和信任文件。",
+        "3. Or open the verification page in a browser (it works offline and uploads nothing) and drop"
+        " receipt, document and trust file on it.",
     ),
 )
 CHECK_PAGE = Text("核验页的 SHA-256：{digest}", "SHA-256 of the verification page: {digest}")
@@ -309,8 +311,8 @@ WITNESSES = Text("见证方", "Witnesses")
 WITNESSES_NONE = Text("信任文件未列出见证方", "the trust file names none")
 AUTHORITIES = Text("时间戳机构", "Time authorities")
 AUTHORITIES_NONE = Text("信任文件未列出时间戳机构", "the trust file names none")
-QUORUM = Text("须满足“{name}”", "“{name}” has to be satisfied")
-GROUP_RULE = Text("“{name}”：{n} 之 {m}（{members}）", "“{name}”: {m} of {n} ({members})")
+QUORUM = Text("须满足“{name}”", '"{name}" has to be satisfied')
+GROUP_RULE = Text("“{name}”：{n} 之 {m}（{members}）", '"{name}": {m} of {n} ({members})')
 ALGORITHMS = Text("算法", "Algorithms")
 ALGORITHMS_LINES = (
     Text(
