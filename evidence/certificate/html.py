@@ -37,12 +37,13 @@ dt{color:#555}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;margin:4px 0}thead{display:table-header-group}
 th,td{border-top:1px solid #9a9a9a;border-bottom:1px solid #9a9a9a;text-align:left;vertical-align:top;
 padding:2px 4px;white-space:pre-wrap;overflow-wrap:anywhere}
-tr{break-inside:avoid}.dense{font-size:10.5px}.dense .mono{font-size:9px}
+thead th{border-top:0}tr{break-inside:avoid}.dense{font-size:10.5px}.dense .mono{font-size:9px}
 .banner{border:1px solid;border-left-width:5px;padding:6px 10px;margin:8px 0}.banner strong{font-size:17px}
 .pass,.reduced{color:#1a1a1a}.pass{border-color:#1f5c3a}.pass strong{color:#1f5c3a}
 .reduced{border-color:#8a5a00}.reduced strong{color:#8a5a00}
 p{margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere}hr{border:0;margin:18px 0}
 footer{color:#555;font-size:11px;margin-top:10px}
+@media(max-width:600px){header{flex-direction:column}dl{grid-template-columns:1fr}dd{margin-bottom:4px}}
 @media print{body{padding:0;max-width:none}hr{break-after:page;margin:0}article+article{break-before:page}}
 @page{size:A4;margin:13mm 15mm}
 """

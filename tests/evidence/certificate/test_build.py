@@ -15,11 +15,14 @@ from evidence.certificate.errors import CertificateNotDue, StatementMalformed
 from evidence.certificate.model import Banner, Document, Head, Part
 from evidence.certificate.statement import Statement
 from protocol import entry
+from protocol.hashing import sha256, sm3
 from protocol.i18n import Language
 from protocol.provenance import Provenance, provenance_digest
 from tests.support.certificates import CHECK_URL, NAMES, Filing, filing, strings, verified
-from tests.support.world import AT, CASE_ID, World
+from tests.support.time_tokens import Recipe, authority, identity
+from tests.support.world import AT, CASE_ID, LINK_TIME, World
 from verifier import wording
+from verifier.attestation import TokenAttestation
 from verifier.content import ContentDigests
 from verifier.receipt import Attestation
 from verifier.verdict import Result
@@ -109,8 +112,6 @@ def test_each_file_stands_with_its_own_digests(three: Filing) -> None:
 
 
 def _digests(data: bytes) -> tuple[bytes, bytes]:
-    from protocol.hashing import sha256, sm3
-
     return sha256(data), sm3(data)
 
 
@@ -197,6 +198,16 @@ def test_cosignatures_are_listed_with_their_times() -> None:
     assert "cosignature, SHA-256 and SM3 trees" in shown
     assert "court (court.example/witness)" in shown
     assert "2027-01-15 16:01:00" in shown
+
+
+def test_time_tokens_are_listed_and_say_not_later_than() -> None:
+    signer = identity()
+    world = World(version=2, time_tokens=1, authorities=(authority(signer),))
+    token = Recipe(signer, imprint=sha256(world.checkpoint().text()), time=LINK_TIME + 1).make()
+    data = world.attested(TokenAttestation(0, None, token).encode())
+    shown = said(build([verified(world, data)], world.trust, Options(languages=("zh",))))
+    assert "时间戳，SHA-256 树\nA\n2027-01-15 16:00:01\n采信" in shown
+    assert "2027-01-15 16:00:01（北京时间）；2027-01-15 08:00:01 UTC · 依据：可信时间戳" in shown
 
 
 def test_an_attestation_of_an_unknown_kind_is_said_not_to_be_checked() -> None:
