@@ -6,14 +6,13 @@ They run on this machine's clock and prove nothing to a third person; they show 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from chain.networks import processes
-from chain.networks.processes import Handle
-from cli.stack_witnesses import WITH_VALIDATORS, write_whole
+from cli.local_process import LocalProcess, write_whole
+from cli.stack_witnesses import WITH_VALIDATORS
 from cli.tsa import FOLDER, LIST_PATH, authority_folder
 from evidence.local_authority import POLICY, ROOT_FILE, LocalAuthority
 from verifier.timetoken_path import load
@@ -21,7 +20,6 @@ from verifier.trust_payload import TimeAuthority
 
 NAMES = ("time-a", "time-b")
 NICENESS = 5
-STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class LocalTimes:
         path = authority_folder(self._home, name) / "port"
         try:
             port = int(path.read_text())
-            if self._handle(name, port).alive() or processes.port_free(port):
+            if self._process(name, port).alive() or processes.port_free(port):
                 return port
         except (OSError, ValueError):
             pass
@@ -92,39 +90,24 @@ class LocalTimes:
     def start(self, authorities: list[LocalTime], environment: Mapping[str, str]) -> None:
         """Start those that do not run; nobody waits for them."""
         for one in authorities:
-            handle = self._handle(one.name, one.port)
-            if handle.alive():
-                continue
-            arguments = ["tsa", "--name", one.name, "--port", str(one.port), "--home", str(self._home)]
-            made = processes.spawn(
-                [sys.executable, "-m", "cli.main", *arguments],
-                log=self._run / f"{one.name}.log",
-                env=environment,
-                mark=handle.mark,
-                niceness=NICENESS,
-            )
-            write_whole(self._pid_file(one.name), str(made.pid).encode())
+            self._process(one.name, one.port).start(environment, NICENESS)
 
     def alive(self, name: str) -> int | None:
         """The process, if it runs."""
-        handle = self._handle(name)
-        return handle.pid if handle.alive() else None
+        port = self._port_of(name)
+        return None if port is None else self._process(name, port).alive()
 
     def stop(self, name: str, *, hard: bool = False) -> bool:
         """SIGTERM and wait; `hard`: SIGKILL."""
-        return processes.stop(self._handle(name), grace=STOP_SECONDS, hard=hard)
+        port = self._port_of(name)
+        return port is not None and self._process(name, port).stop(hard=hard)
 
-    def _pid_file(self, name: str) -> Path:
-        return self._run / f"{name}.pid"
+    def _port_of(self, name: str) -> int | None:
+        try:
+            return int((authority_folder(self._home, name) / "port").read_text())
+        except (OSError, ValueError):
+            return None
 
-    def _handle(self, name: str, port: int | None = None) -> Handle:
-        try:
-            if port is None:
-                port = int((authority_folder(self._home, name) / "port").read_text())
-        except (OSError, ValueError):
-            return Handle(0, "")
-        mark = f"tsa --name {name} --port {port} --home {self._home}"
-        try:
-            return Handle(int(self._pid_file(name).read_text()), mark)
-        except (OSError, ValueError):
-            return Handle(0, mark)
+    def _process(self, name: str, port: int) -> LocalProcess:
+        words = ["tsa", "--name", name, "--port", str(port), "--home", str(self._home)]
+        return LocalProcess(self._run, name, words)

@@ -7,8 +7,6 @@ node of the organisation that runs it, and holds a copy of the deployment's reco
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from chain import deployment as deployments
 from chain.deploy import Network
 from chain.networks import processes
 from chain.networks.cometbft import CometNetwork
-from chain.networks.processes import Handle
+from cli.local_process import LocalProcess, write_whole
 from cli.witness import KEY_NAMES, make_keys, settings_text
 from monitor.held_trust import ACCEPTED
 from monitor.settings import FILE_NAME
@@ -33,7 +31,6 @@ WITH_VALIDATORS = 4
 """From so many validators on, there are witnesses unless it is said otherwise."""
 QUORUM = "majority"
 NICENESS = 5
-STOP_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class LocalWitnesses:
         path = home / "port"
         try:
             port = int(path.read_text())
-            if self._handle(home.name, port).alive() or processes.port_free(port):
+            if self._process(home.name, port).alive() or processes.port_free(port):
                 return port
         except (OSError, ValueError):
             pass
@@ -148,58 +145,24 @@ class LocalWitnesses:
     def start(self, witnesses: list[LocalWitness], environment: Mapping[str, str]) -> None:
         """Start those that do not run; nobody waits for them."""
         for one in witnesses:
-            handle = self._handle(one.slug, one.port)
-            if handle.alive():
-                continue
-            made = processes.spawn(
-                [
-                    sys.executable,
-                    "-m",
-                    "cli.main",
-                    "witness",
-                    "--listen",
-                    one.listen,
-                    "--home",
-                    str(one.home),
-                ],
-                log=self._run / f"witness-{one.slug}.log",
-                env=environment,
-                mark=handle.mark,
-                niceness=NICENESS,
-            )
-            write_whole(self._pid_file(one.slug), str(made.pid).encode())
+            self._process(one.slug, one.port).start(environment, NICENESS)
 
     def alive(self, slug: str) -> int | None:
         """The process, if it runs."""
-        handle = self._handle(slug)
-        return handle.pid if handle.alive() else None
+        port = self._port_of(slug)
+        return None if port is None else self._process(slug, port).alive()
 
     def stop(self, slug: str, *, hard: bool = False) -> bool:
         """SIGTERM and wait; `hard`: SIGKILL."""
-        return processes.stop(self._handle(slug), grace=STOP_SECONDS, hard=hard)
+        port = self._port_of(slug)
+        return port is not None and self._process(slug, port).stop(hard=hard)
 
-    def _pid_file(self, slug: str) -> Path:
-        return self._run / f"witness-{slug}.pid"
-
-    def _handle(self, slug: str, port: int | None = None) -> Handle:
-        home = self._folder / slug
+    def _port_of(self, slug: str) -> int | None:
         try:
-            port = int((home / "port").read_text()) if port is None else port
+            return int((self._folder / slug / "port").read_text())
         except (OSError, ValueError):
-            return Handle(0, "")
-        mark = f"witness --listen 127.0.0.1:{port} --home {home}"
-        try:
-            return Handle(int(self._pid_file(slug).read_text()), mark)
-        except (OSError, ValueError):
-            return Handle(0, mark)
+            return None
 
-
-def write_whole(path: Path, data: bytes) -> bool:
-    """Whole or not at all; whether anything changed."""
-    if path.exists() and path.read_bytes() == data:
-        return False
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    os.replace(partial, path)
-    return True
+    def _process(self, slug: str, port: int) -> LocalProcess:
+        words = ["witness", "--listen", f"127.0.0.1:{port}", "--home", str(self._folder / slug)]
+        return LocalProcess(self._run, f"witness-{slug}", words)
