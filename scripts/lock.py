@@ -12,15 +12,13 @@ import sys
 from scripts.bootstrap import REQUIREMENTS, ROOT, Installer
 
 PROJECT = ["pyproject.toml", "requirements/build.in"]
+RUN_EXTRAS = [f"--extra={name}" for name in ("gateway", "devnet", "certificate")]
 LOCKS = {
     "bootstrap": ["requirements/bootstrap.in"],
     "node": ["requirements/node.in"],
     "all": [*PROJECT, "--all-extras"],
     # The same versions as all.lock, so that `dev` is a superset of `run`.
-    "run": [
-        *PROJECT, "--extra", "gateway", "--extra", "devnet", "--extra", "certificate",
-        "--constraint", "requirements/all.lock",
-    ],
+    "run": [*PROJECT, *RUN_EXTRAS, "--constraint", "requirements/all.lock"],
     "slither": ["requirements/slither.in"],
     "halmos": ["requirements/halmos.in"],
 }
