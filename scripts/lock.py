@@ -12,13 +12,15 @@ import sys
 from scripts.bootstrap import REQUIREMENTS, ROOT, Installer
 
 PROJECT = ["pyproject.toml", "requirements/build.in"]
-RUN_EXTRAS = [f"--extra={name}" for name in ("gateway", "devnet", "certificate")]
+RUN = ("gateway", "devnet", "certificate")
+# Without `ipfs`: what it needs comes as source only, and the locks are installed from wheels.
+ALL = (*RUN, "pkcs11", "dev")
 LOCKS = {
     "bootstrap": ["requirements/bootstrap.in"],
     "node": ["requirements/node.in"],
-    "all": [*PROJECT, "--all-extras"],
+    "all": [*PROJECT, *(f"--extra={name}" for name in ALL)],
     # The same versions as all.lock, so that `dev` is a superset of `run`.
-    "run": [*PROJECT, *RUN_EXTRAS, "--constraint", "requirements/all.lock"],
+    "run": [*PROJECT, *(f"--extra={name}" for name in RUN), "--constraint", "requirements/all.lock"],
     "slither": ["requirements/slither.in"],
     "halmos": ["requirements/halmos.in"],
 }
