@@ -85,7 +85,7 @@ function parseHeader(value) {
   const header = {
     versionBlock: shape.big(h[0], "header.version"),
     versionApp: shape.big(h[1], "header.version"),
-    chainId: shape.label(h[2], "header.chainId", 50),
+    chainId: /^[ -~]{1,50}$/.test(shape.text(h[2], "header.chainId")) ? h[2] : malformed("header.chainId", "not printable ASCII"),
     height: shape.big(h[3], "header.height", 63),
     time: timestamp(h[4], h[5], "header.time"),
     lastBlockId: { hash: bytes(6), parts: { total: shape.big(h[7], "header.parts", 32), hash: bytes(8) } },
