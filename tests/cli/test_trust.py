@@ -184,7 +184,10 @@ def test_keys_new_and_list(home: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_witnesses_and_authorities_come_back_from_json() -> None:
     document = to_json(ATTESTED.payload)
     assert from_json(json.dumps(document).encode()) == ATTESTED.payload
-    for change in ({"version": 1}, {"version": 3}, {"version": True}, {"quorum": 5}, {"groups": {}}):
+    changes: tuple[dict[str, object], ...] = (
+        {"version": 1}, {"version": 3}, {"version": True}, {"quorum": 5}, {"groups": {}},
+    )  # fmt: skip
+    for change in changes:
         with pytest.raises(MalformedInput):
             from_json(json.dumps({**document, **change}).encode())
     with pytest.raises(MalformedInput):
