@@ -86,7 +86,8 @@ class EventCursor:
                 log.warning("events: %s", getattr(error, "code", type(error).__name__))
                 wait = min(max(wait, poll_seconds) * 2, 5.0)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await stop.wait()
 
     async def run_once(self) -> bool:
         """Read one page; True when there is more to read at once.

@@ -72,7 +72,8 @@ class Worker:
                     wait = min(max(wait, poll_seconds) * 2, 2.0)
                 if not stop.is_set():
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(wake.wait(), wait)
+                        async with asyncio.timeout(wait):
+                            await wake.wait()
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await self.release()
 

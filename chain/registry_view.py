@@ -144,7 +144,8 @@ class RegistryView:
             except (CaseledgerError, OSError) as error:
                 log.info("registry: %s", getattr(error, "code", type(error).__name__))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every)
+                async with asyncio.timeout(every):
+                    await stop.wait()
 
     async def refresh(self) -> Snapshot:
         """Confirm the state at the newest final block, or read it anew when the registry has changed."""

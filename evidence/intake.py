@@ -161,7 +161,8 @@ class Acceptor:
     async def writable(self, seconds: float = 10.0) -> bool:
         """Wait until this process is the log's writer; False after `seconds`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
         return self._ready.is_set()
 
     async def accept(self, submission: Submission) -> Acceptance:
@@ -247,7 +248,8 @@ class Acceptor:
             if self._closing:
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closed(), self._limits.reconnect_seconds)
+                async with asyncio.timeout(self._limits.reconnect_seconds):
+                    await self._closed()
         self._stop_taking(Busy("the service is stopping"))
 
     async def _closed(self) -> None:

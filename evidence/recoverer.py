@@ -92,7 +92,8 @@ class HelperProcess:
         if self._process is not None:
             # It ends at the end of its input.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 5)
+                async with asyncio.timeout(5):
+                    await self._process.wait()
             if self._process.returncode is None:
                 self._process.kill()
                 await self._process.wait()

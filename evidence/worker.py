@@ -228,7 +228,8 @@ class LogWorker:
                 self._faults.hit("anchor.sent")
             wait = RETRY if busy is None else POLL if busy else IDLE
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._send.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._send.wait()
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
@@ -246,4 +247,5 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.sleep(0)
         return
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()

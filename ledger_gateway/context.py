@@ -165,7 +165,8 @@ async def register_lanes(base: Base, stop: asyncio.Event) -> None:
         except (CaseledgerError, OSError) as error:
             log.warning("lanes", code=getattr(error, "code", type(error).__name__))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 2.0)
+            async with asyncio.timeout(2.0):
+                await stop.wait()
 
 
 def key_file(settings: Settings, name: str) -> Path:

@@ -163,6 +163,7 @@ async def _probe(base: Base, stop: asyncio.Event) -> None:
     while not stop.is_set():
         await base.chain.rpc.probe()
         try:
-            await asyncio.wait_for(stop.wait(), 3.0)
+            async with asyncio.timeout(3.0):
+                await stop.wait()
         except TimeoutError:
             continue

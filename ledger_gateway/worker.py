@@ -186,4 +186,5 @@ async def _follow(cursor: EventCursor, stop: asyncio.Event) -> None:
         except (CaseledgerError, OSError) as error:
             logger.warning("cursor", code=getattr(error, "code", type(error).__name__))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 5.0)
+                async with asyncio.timeout(5.0):
+                    await stop.wait()

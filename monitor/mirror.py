@@ -185,7 +185,8 @@ class Mirror:
                 pause = RETRY
             if pause:
                 try:
-                    await asyncio.wait_for(stop.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await stop.wait()
                 except TimeoutError:
                     continue
 
