@@ -6,12 +6,13 @@ is a string, or {"zh": ..., "en": ...}.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evidence.certificate.errors import StatementMalformed
 from evidence.certificate.text import visible
+from protocol.errors import MalformedInput
+from protocol.expect import json_value
 from protocol.i18n import Text
 
 MAX_STATEMENT = 262_144
@@ -36,8 +37,8 @@ class Statement:
         if len(data) > MAX_STATEMENT:
             raise StatementMalformed(f"over {MAX_STATEMENT} bytes")
         try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
+            value = json_value(data, "statement", max_bytes=MAX_STATEMENT)
+        except MalformedInput:
             raise StatementMalformed("not JSON in UTF-8") from None
         if not isinstance(value, dict) or value.keys() - _MEMBERS:
             raise StatementMalformed(f"an object with {', '.join(sorted(_MEMBERS))} is expected")
