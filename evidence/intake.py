@@ -243,7 +243,8 @@ class Acceptor:
                     await self._serve(writer)
             except CaseledgerError as error:
                 self._stop_taking(error)
-            except (*TRANSIENT, asyncpg.PostgresError) as error:
+            except Exception as error:
+                # Whatever it is: a writer that ended in silence would refuse everybody until a person looks.
                 self._stop_taking(unavailable(error))
             if self._closing:
                 break

@@ -31,6 +31,7 @@ from evidence.errors import (
 from evidence.fsck import FsckOptions
 from evidence.intake import Acceptor, Limits
 from evidence.logs import Predecessor
+from evidence.ports import FaultPoints
 from evidence.recovery import continuation
 from protocol.acts import BadSignature, Domain, Purpose
 from protocol.entry import evidence_id
@@ -366,6 +367,32 @@ def test_two_groups_of_a_writer_that_lost_the_log_commit_nothing(database: PgDat
             assert await held(d) == 0
             assert await acceptor.writable(5)
             assert (await acceptor.accept(d.submission(1))).first_index == 0
+
+    run(check())
+
+
+class _Once(FaultPoints):
+    """Something that nobody thought of, once."""
+
+    def __init__(self, name: str) -> None:
+        self._name: str | None = name
+
+    def hit(self, name: str) -> None:
+        if name == self._name:
+            self._name = None
+            raise asyncpg.InternalClientError("another operation is in progress")
+
+
+@pytest.mark.parametrize("point", ["accept.prepared", "accept.committed"])
+def test_a_writer_never_ends_in_silence_whatever_happens_to_it(database: PgDatabase, point: str) -> None:
+    async def check() -> None:
+        async with desk(database) as d, d.acceptor(faults=_Once(point)) as acceptor:
+            await acceptor.writable()
+            submission = d.submission(2)
+            await refused(acceptor.accept(submission), DatabaseUnavailable)
+            assert await acceptor.writable(5)
+            assert (await acceptor.accept(submission)).first_index == 0
+            assert (await acceptor.accept(d.submission(1))).first_index == 2
 
     run(check())
 
