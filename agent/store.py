@@ -11,7 +11,6 @@ is one; without either the agent believes the gateway and says so (docs/threat-m
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,11 @@ from agent.errors import AgentError, FileChanged, FileNotReadable, RecipientUnkn
 from agent.hashing import HashedFile
 from protocol import blob
 from protocol.errors import MalformedInput
+from protocol.expect import json_value
 from protocol.hashing import new_sha256, new_sm3, sha256
 from protocol.identifiers import parse_hex32
 
+_MAX_PINS = 1 << 20
 KeyCheck = Callable[[int], bytes | None]
 """What a source of our own says about an organisation's HPKE key (32 bytes); None where it says nothing."""
 
@@ -69,7 +70,7 @@ def load_pins(path: Path) -> dict[int, bytes]:
     if not path.is_file():
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document: Any = json_value(path.read_bytes(), "pins", max_bytes=_MAX_PINS)
         return {int(index): parse_hex32(value, "pin") for index, value in document.items()}
     except (ValueError, AttributeError, TypeError):
         raise MalformedInput("pins: a JSON object from index to hex is expected", field=path.name) from None

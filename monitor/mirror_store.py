@@ -19,6 +19,8 @@ from typing import Any
 from chain.evidence_log import Anchored
 from monitor.errors import WitnessInUse, WitnessStateUnreadable
 from protocol.checkpoint import TREE_HASHES
+from protocol.errors import MalformedInput
+from protocol.expect import json_value
 from protocol.hashing import HASH_LEN, HashAlg
 from protocol.keyslot import batch_link
 from protocol.tilepath import TILE_WIDTH
@@ -27,6 +29,7 @@ from verifier.merkle import Frontier, NodeReader, NodeRun, inclusion_proof
 STATE, EVENTS, LOCK = "state.json", "events.jsonl", "lock"
 LEVEL_BITS = 8
 VERSION = 1
+MAX_LINE = 4096
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,13 @@ class Segment:
     @classmethod
     def parse(cls, line: bytes) -> Segment:
         try:
-            v = json.loads(line)
+            v: Any = json_value(line, EVENTS, max_bytes=MAX_LINE)
             return cls(
                 v["number"], v["size"], bytes.fromhex(v["root_sha256"]), bytes.fromhex(v["root_sm3"]),
                 bytes.fromhex(v["previous"]), bytes.fromhex(v["link"]), v["time"], v["block"],
                 bytes.fromhex(v["transaction"]),
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, MalformedInput):
             raise WitnessStateUnreadable(f"{EVENTS} is damaged", field=EVENTS) from None
 
 
@@ -229,13 +232,13 @@ class MirrorStore:
 
     def _load(self) -> Kept:
         try:
-            values: dict[str, Any] = json.loads((self._folder / STATE).read_bytes())
+            values: Any = json_value((self._folder / STATE).read_bytes(), STATE, max_bytes=MAX_LINE)
             if values.pop("version") != VERSION:
                 raise ValueError
             return Kept(**values)
         except FileNotFoundError:
             return Kept()
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, MalformedInput):
             raise WitnessStateUnreadable(f"{STATE} is damaged", field=STATE) from None
 
     @staticmethod

@@ -20,6 +20,8 @@ from types import MappingProxyType
 from typing import Any
 
 from monitor.errors import WitnessInUse, WitnessStateRolledBack, WitnessStateUnreadable
+from protocol.errors import MalformedInput
+from protocol.expect import json_value
 
 STATE, JOURNAL, LOCK, HALTED = "state.json", "journal.jsonl", "lock", "halted.json"
 VERSION = 1
@@ -62,12 +64,12 @@ class Snapshot:
     def parse(cls, data: bytes, name: str) -> Snapshot:
         """Raises WitnessStateUnreadable."""
         try:
-            record = json.loads(data)
+            record: Any = json_value(data, name, max_bytes=_MAX_STATE)
             if record["version"] != VERSION:
                 raise WitnessStateUnreadable(f"{name}: version {record['version']!r}", field=name)
             seen = {str(origin): _seen(one) for origin, one in record["seen"].items()}
             return cls(_uint(record["revision"]), MappingProxyType(seen))
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        except (AttributeError, KeyError, TypeError, ValueError, MalformedInput):
             raise WitnessStateUnreadable(f"{name} is damaged", field=name) from None
 
 
