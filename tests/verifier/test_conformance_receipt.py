@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.attacks import ATTACKS as CASES
+from tests.support.attacks import Case
 from tests.support.world import AT, CASE_ID, CONTENT, World
-from tests.verifier.test_verify import CASES, VALID, Case
+from tests.verifier.test_verify import VALID
 from verifier.conformance import answer
 
 WORLD = World()

@@ -10,7 +10,7 @@ import pytest
 from protocol import checkpoint
 from protocol.errors import CaseledgerError
 from protocol.i18n import Language
-from tests.verifier.test_verify import CASES
+from tests.support.attacks import ATTACKS as CASES
 from verifier import errors, timetoken_errors, wording
 from verifier.verdict import NAMES, Changed, Result, Status
 

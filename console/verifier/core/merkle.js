@@ -58,9 +58,11 @@ export function verifyConsistency(hash, size1, size2, root1, root2, proof) {
   if (size1 === 0n) refuse("MerkleConsistencyFromEmpty");
   if (size2 < size1) refuse("MerkleSizesDecrease");
   if (size1 === size2) {
-    if (proof.length) refuse("MerkleProofLength", "equal sizes need no proof");
+    if (proof.length) {
+      checkHashes([root1, root2, ...proof]);
+      refuse("MerkleProofLength", "equal sizes need no proof");
+    }
     if (equal(root1, root2)) return;
-    checkHashes([root1, root2]);
     refuse("MerkleRootMismatch", "equal sizes, other roots");
   }
   checkHashes([root1, root2, ...proof]);

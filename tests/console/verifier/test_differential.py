@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pytest
 
 from protocol.hashing import sha256, sm3
+from tests.support.attacks import ATTACKS
 from tests.support.line_mutations import VECTORS, lines
 from tests.support.mutations import Case, attested_cases, cases
 from tests.support.second import Second, needs_node, second
@@ -68,6 +69,29 @@ def compare(made: Iterable[Case]) -> Counter[str]:
                 wrong.append(f"{case.about} [{name}] {ours[0]} / {theirs[0]}: {'; '.join(pairs)}")
     assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong[:40])
     return seen
+
+
+@needs_node
+def test_the_two_agree_on_every_attack_made_by_hand() -> None:
+    wrong = []
+    with second("receipt", "--verdicts") as process:
+        for name, attack in ATTACKS.items():
+            content = attack.content
+            theirs = process.ask(
+                {
+                    "receipt": attack.receipt.hex(),
+                    "trust": attack.trust.hex(),
+                    "at": attack.at,
+                    "content": content
+                    and {"size": content.size, "sha256": content.sha256.hex(), "sm3": content.sm3.hex()},
+                    "case": attack.case_id.hex() if attack.case_id else None,
+                }
+            )
+            report = attack.report()
+            ours = [[one.name, one.status.name, one.code] for one in report.verdicts]
+            if (report.result.name, ours) != (theirs.get("result"), theirs.get("verdicts")):
+                wrong.append(f"{name}: {ours} / {theirs}")
+    assert not wrong, "\n".join(wrong)
 
 
 @needs_node
