@@ -21,6 +21,7 @@ VERSION = 1
 HEADER_LEN = 48
 LEAF_LEN = 112
 MAX_BODY = 2048
+MAX_TREE_SIZE = 2**63 - 1
 MAX_LINKS = 16
 MAX_MEDIA_TYPE = 127
 FLAG_PRIVILEGED = 1
@@ -280,7 +281,7 @@ class Continuation:
         expect.version(body[0], VERSION, "body version")
         return cls(
             predecessor=expect.octets(body[1], "predecessor logId", 32),
-            size=expect.uint(body[2], "size"),
+            size=expect.uint(body[2], "size", MAX_TREE_SIZE),
             root_sha256=expect.octets(body[3], "rootSha256", 32),
             root_sm3=expect.octets(body[4], "rootSm3", 32),
             salt=expect.octets(body[5], "salt", 32),

@@ -221,3 +221,9 @@ def test_every_class_and_relation_has_words_in_both_languages() -> None:
     for relation in Relation:
         assert relation.label.zh
         assert relation.label.en
+
+
+def test_a_continuation_of_more_leaves_than_a_tree_can_have_is_refused() -> None:
+    assert Continuation.parse(dataclasses.replace(CONTINUATION, size=2**63 - 1).encode()).size == 2**63 - 1
+    with pytest.raises(MalformedInput):
+        dataclasses.replace(CONTINUATION, size=2**63).encode()
