@@ -133,7 +133,7 @@ def pytest_step(name: str, *arguments: str, live: bool = False) -> Step:
     return Step(name, command, from_junit(report), live)
 
 
-NETWORKED = ["tests/chain", "tests/e2e", "tests/cli", "tests/monitor"]
+NETWORKED = {"chain": ["tests/chain", "tests/monitor"], "ledger": ["tests/e2e", "tests/cli"]}
 """Tests that mostly wait for blocks: they run beside the others."""
 
 
@@ -142,9 +142,9 @@ def test_steps() -> list[Step]:
         r"Ran \d+ test suites? .*: (?P<passed>\d+) tests? passed,"
         r" (?P<failed>\d+) failed, (?P<skipped>\d+) skipped"
     )
-    others = [f"--ignore={folder}" for folder in NETWORKED]
+    others = [f"--ignore={folder}" for folders in NETWORKED.values() for folder in folders]
     return [
-        pytest_step("networks", "-m", "not slow", *existing(NETWORKED)),
+        *(pytest_step(name, "-m", "not slow", *existing(folders)) for name, folders in NETWORKED.items()),
         pytest_step("rooms", "-m", "not slow", *others, live=True),
         Step("forge", [".tools/bin/forge", "test"], forge),
         Step("hardhat", [f"{NODE_BIN}/hardhat", "test"], from_pattern(r"(?m)^\s*(?P<passed>\d+) passing.*$")),
@@ -196,8 +196,8 @@ def run_target(target: str) -> int:
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{target}.json").unlink(missing_ok=True)
     steps = TARGETS[target]()
-    # Two at a time: what waits for blocks leaves a core to the others. Slow tests own the machine.
-    with ThreadPoolExecutor(max_workers=1 if target == "test-slow" else 2) as pool:
+    # What waits for blocks leaves a core to the others. Slow tests own the machine.
+    with ThreadPoolExecutor(max_workers={"check": 2, "test": 3}.get(target, 1)) as pool:
         results = list(pool.map(execute, steps))
     (RESULTS / f"{target}.json").write_text(json.dumps([asdict(result) for result in results], indent=1))
     return summary([target])
