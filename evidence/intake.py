@@ -350,8 +350,13 @@ class Acceptor:
         """Send the next group to the database; `_land` sees what becomes of it."""
         items: Sequence[Staged] = self._dequeue()
         try:
-            repeated = any(admission.is_continuation(item.checked) for item in items)
-            if not writer.flights and (repeated or time.monotonic() < self._careful_until):
+            first = any(admission.is_continuation(item.checked) for item in items)
+            if first and writer.flights:
+                # Its answer may be stored already: what is under way has to be seen before one can look.
+                self._queue.extendleft(reversed(items))
+                await asyncio.wait([flight.task for flight in writer.flights])
+                return
+            if not writer.flights and (first or time.monotonic() < self._careful_until):
                 items = await self._sift(writer, items)
             items = self._in_order(writer.size, items)
             if not items:

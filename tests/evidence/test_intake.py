@@ -311,17 +311,23 @@ def test_a_writer_that_lost_its_lock_unknowingly_commits_nothing(database: PgDat
 
 
 async def two_under_way(
-    database: PgDatabase, d: Desk, acceptor: Acceptor, first: Submission, second: Submission
+    database: PgDatabase,
+    acceptor: Acceptor,
+    first: Submission,
+    second: Submission,
+    *,
+    both: bool = True,
 ) -> list[Acceptance | BaseException]:
-    """Two groups that both wait for the row that counts the log, then may go on."""
+    """Two groups that wait for the row that counts the log, then go on; or the second only handed in."""
     keeper = await asyncpg.connect(database.superuser_dsn)
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND wait_event_type = 'Lock'"
     try:
         async with keeper.transaction():
             await keeper.execute("SELECT FROM evidence.log_writer FOR UPDATE")
             tasks = []
-            for number, submission in enumerate((first, second), start=1):
+            for submission, number in ((first, 1), (second, 2 if both else 1)):
                 tasks.append(asyncio.create_task(acceptor.accept(submission)))
+                await asyncio.sleep(0.1)
                 while await keeper.fetchval(waiting) < number:  # noqa: ASYNC110 - only the database knows
                     await asyncio.sleep(0.01)
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -333,10 +339,35 @@ def test_two_groups_under_way_stand_in_their_order(database: PgDatabase) -> None
     async def check() -> None:
         async with desk(database) as d, d.acceptor() as acceptor:
             await acceptor.writable()
-            answers = await two_under_way(database, d, acceptor, d.submission(3), d.submission(4))
+            answers = await two_under_way(database, acceptor, d.submission(3), d.submission(4))
             places = [(a.first_index, a.first_sequence) for a in answers if isinstance(a, Acceptance)]
             assert places == [(0, 1), (3, 4)]
             assert (await acceptor.accept(d.submission(1))).first_index == 7
+
+    run(check())
+
+
+def test_a_group_that_overtakes_the_one_before_waits_for_it(
+    database: PgDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with desk(database) as d, d.acceptor() as acceptor:
+            await acceptor.writable()
+            real, overtaken = acceptor._write, asyncio.Event()
+
+            async def late(conn: Any, epoch: int, group: Any, ahead: Any) -> float:
+                if ahead:
+                    overtaken.set()
+                else:
+                    await overtaken.wait()
+                    await asyncio.sleep(0.2)
+                return await real(conn, epoch, group, ahead)
+
+            monkeypatch.setattr(acceptor, "_write", late)
+            first = asyncio.create_task(acceptor.accept(d.submission(3)))
+            await asyncio.sleep(0.05)
+            second = await acceptor.accept(d.submission(4))
+            assert ((await first).first_index, second.first_index) == (0, 3)
 
     run(check())
 
@@ -348,7 +379,7 @@ def test_a_group_behind_one_that_fails_is_neither_lost_nor_stored_twice(database
             known = d.submission(2)
             await acceptor.accept(known)
             again = d.submission((*known.entries[:1], *d.submission(1).entries))
-            answers = await two_under_way(database, d, acceptor, again, d.submission(4))
+            answers = await two_under_way(database, acceptor, again, d.submission(4))
             assert isinstance(answers[0], DuplicateEntry)
             assert isinstance(answers[1], Acceptance)
             assert (answers[1].first_index, answers[1].first_sequence) == (2, 3)
@@ -362,7 +393,7 @@ def test_two_groups_of_a_writer_that_lost_the_log_commit_nothing(database: PgDat
         async with desk(database) as d, d.acceptor() as acceptor:
             await acceptor.writable()
             await d.pool.execute("SELECT * FROM evidence.take_writer($1)", d.log.log_no)
-            answers = await two_under_way(database, d, acceptor, d.submission(3), d.submission(4))
+            answers = await two_under_way(database, acceptor, d.submission(3), d.submission(4))
             assert {type(answer) for answer in answers} == {NotTheWriter}
             assert await held(d) == 0
             assert await acceptor.writable(5)
@@ -460,6 +491,8 @@ def test_a_successor_log_takes_its_continuation_first_and_only_the_right_one(dat
                 assert results[0].first_index == 0
                 await refused(acceptor.accept(continuation(s.log, s.keys[1], now=2**38)), ContinuationRefused)
                 assert await acceptor.accept(first) == results[0]
+                busy = await two_under_way(database, acceptor, s.submission(1), first, both=False)
+                assert busy[1] == results[0]
             async with d.acceptor() as acceptor:
                 await acceptor.writable()
                 foreign = dataclasses.replace(d.log, predecessor=closed)
