@@ -15,8 +15,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from evidence.development_root import issue
 from evidence.ports import Clock, system_clock
 from protocol.errors import CaseledgerError
 from protocol.hashing import sha256
@@ -45,7 +46,7 @@ from verifier.timetoken_request import TimeRequest, granted, imprint, refused
 
 POLICY = "2.999.3161.1"
 """In the arc that is reserved for examples."""
-ROOT_DAYS, SIGNER_DAYS, LIST_DAYS = 3650, 1825, 30
+SIGNER_DAYS, LIST_DAYS = 1825, 30
 ROOT_FILE, ROOT_KEY, SIGNER_FILE, SIGNER_KEY = "root.der", "root-key.pem", "signer.der", "signer-key.pem"
 _BAD_ALGORITHM, _BAD_FORMAT, _POLICY = 0, 5, 15
 _SHA256 = encode(SEQUENCE, encode_oid("2.16.840.1.101.3.4.2.1"))
@@ -71,47 +72,10 @@ class Identity:
 
 def make_identity(name: str, now: int, *, signer_days: int = SIGNER_DAYS) -> Identity:
     """A new root and a signing certificate under it, both valid from an hour before `now` (seconds UTC)."""
-    begin = datetime.fromtimestamp(now, UTC) - timedelta(hours=1)
-    root_key, signer_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    root_name, signer_name = _name(f"{name} root"), _name(name)
-    root = (
-        x509.CertificateBuilder()
-        .subject_name(root_name)
-        .issuer_name(root_name)
-        .public_key(root_key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=ROOT_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(issues=True), critical=True)
-        .sign(root_key, hashes.SHA256())
-    )
-    signer = (
-        x509.CertificateBuilder()
-        .subject_name(signer_name)
-        .issuer_name(root_name)
-        .public_key(signer_key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=signer_days))
-        .add_extension(_key_usage(issues=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
-        .sign(root_key, hashes.SHA256())
-    )
+    stamping = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    made = issue(name, now, days=signer_days, extensions=[(stamping, True)])
     der = serialization.Encoding.DER
-    return Identity(root.public_bytes(der), root_key, signer.public_bytes(der), signer_key)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _key_usage(*, issues: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not issues, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, key_cert_sign=issues, crl_sign=issues,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+    return Identity(made.root.public_bytes(der), made.root_key, made.certificate.public_bytes(der), made.key)
 
 
 def tst_info(request: TimeRequest, *, policy: str, serial: int, time: int, version: int = 1) -> bytes:
