@@ -89,7 +89,7 @@ export function parseBody(bytes, kind) {
     eventTime: shape.orNull(all[9], (item) => shape.small(item, "body.eventTime", 40)),
     provenance: maybe(10, "body.provenance"),
     manifest: maybe(11, "body.manifest"),
-    links: shape.list(all[12], "body.links", { most: 16 }).map(parseLink),
+    links: shape.list(all[12], "body.links", { most: 16, limit: "LimitExceeded" }).map(parseLink),
   };
 }
 
