@@ -15,17 +15,24 @@ if TYPE_CHECKING:
 
     from chain.deploy import Network
     from monitor.settings import WitnessSettings
-    from monitor.witness import CosignatureKey
+    from monitor.witness import CosignatureKey, MlDsaKeys
 
 PURPOSE = "witness"
 KEY_NAMES = ("witness-sha256", "witness-sm3")
 """Key files by algorithm number, as `--init` makes them."""
+ML_DSA_KEY_NAMES = ("witness-sha256-ml-dsa", "witness-sm3-ml-dsa")
+"""The same with `--ml-dsa`."""
+ML_DSA_SUFFIX = "/ml-dsa-44"
 _TEXTS = {
     "home": Text("见证方的数据目录", "the witness's home folder"),
     "listen": Text("监听地址（默认 127.0.0.1:8790）", "where to listen (127.0.0.1:8790 by default)"),
     "init": Text(
         "新建密钥与设置（见证名 NAME），不启动；须先填好 [chain]",
         "make keys and settings under the name NAME and end; [chain] must be there",
+    ),
+    "ml-dsa": Text(
+        "与 --init 同用：另建 ML-DSA-44 密钥（试行；名为 NAME/ml-dsa-44）",
+        "with --init: ML-DSA-44 keys too (experimental; under the name NAME/ml-dsa-44)",
     ),
     "made": Text(
         "见证密钥已建，公钥交给信任文件起草人与运营方：",
@@ -55,6 +62,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     where = "127.0.0.1:8790"
     parser.add_argument("--listen", default=where, metavar="HOST:PORT", help=_words("listen", lang))
     parser.add_argument("--init", metavar="NAME", help=_words("init", lang))
+    parser.add_argument("--ml-dsa", action="store_true", help=_words("ml-dsa", lang))
     # Last, so that a process of ours is found by its home.
     parser.add_argument("--home", type=Path, required=True, metavar="DIR", help=_words("home", lang))
     parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS)
@@ -74,12 +82,16 @@ def run(args: argparse.Namespace) -> int:
 
     lang = language(getattr(args, "lang", None))
     if args.init is not None:
-        publics = init(args.home, args.init)
+        publics = init(args.home, args.init, ml_dsa=args.ml_dsa)
         if args.json:
-            print(json.dumps({"name": args.init, "sha256": publics[0].hex(), "sm3": publics[1].hex()}))
+            print(json.dumps(_publics(args.home, publics)))
         else:
             print(_TEXTS["made"].choose(lang))
             print(f"  sha256 {publics[0].hex()}\n  sm3    {publics[1].hex()}")
+            if (more := ml_dsa_keys_of(load(args.home))) is not None:
+                print(f"  {more.name}")
+                for algorithm, tree in enumerate(("sha256", "sm3")):
+                    print(f"  {tree:<6} {more.keys[algorithm].public_key.hex()}")
         return 0
     host, port = listen_address(args.listen)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -88,6 +100,19 @@ def run(args: argparse.Namespace) -> int:
     print(_TEXTS["runs"].format(lang, name=settings.name, listen=f"{host}:{port}"), flush=True)
     asyncio.run(serve(settings, host, port))
     return 0
+
+
+def _publics(home: Path, publics: tuple[bytes, bytes]) -> dict[str, object]:
+    """What the trust file's drafter and the operator need."""
+    from monitor.settings import load
+
+    settings = load(home)
+    more = ml_dsa_keys_of(settings)
+    found: dict[str, object] = {"name": settings.name, "sha256": publics[0].hex(), "sm3": publics[1].hex()}
+    if more is not None:
+        sha256, sm3 = (more.keys[algorithm].public_key.hex() for algorithm in (0, 1))
+        found["mlDsa"] = {"name": more.name, "sha256": sha256, "sm3": sm3}
+    return found
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -122,6 +147,26 @@ def keys_of(settings: WitnessSettings) -> dict[int, CosignatureKey]:
     return found
 
 
+def ml_dsa_keys_of(settings: WitnessSettings) -> MlDsaKeys | None:
+    """ML-DSA-44 keys, if the settings name some.
+
+    Raises:
+        WitnessKeyPurpose, and errors of key files
+    """
+    from agent.keys import key_path, load_mldsa44
+    from monitor.witness import MlDsaKeys
+
+    if settings.ml_dsa is None:
+        return None
+    keys: dict[int, CosignatureKey] = {}
+    for algorithm, name in enumerate(settings.ml_dsa.keys):
+        key = load_mldsa44(key_path(settings.home / "keys", name))
+        if key.label.purpose != PURPOSE:
+            raise WitnessKeyPurpose(f"{name} is for {key.label.purpose}", field=name)
+        keys[algorithm] = key
+    return MlDsaKeys(settings.ml_dsa.name, keys)
+
+
 async def serve(settings: WitnessSettings, host: str, port: int) -> None:
     """The witness with its own node, until told to stop.
 
@@ -140,18 +185,19 @@ async def serve(settings: WitnessSettings, host: str, port: int) -> None:
     network = network_of(settings.home)
     trust = HeldTrust(settings.home / ACCEPTED, deployment)
     trust.payload()
-    keys = keys_of(settings)
+    keys, more = keys_of(settings), ml_dsa_keys_of(settings)
     with WitnessState(settings.state, settings.journal) as state:
         async with open_pool(
             deployment.engine, deployment.chain_id, deployment.network_id, network.rpc, network.comet
         ) as pool:
             node = OwnNode(pool, deployment, trust, stale_seconds=settings.stale_seconds)
-            witness = Witness(settings.name, keys, state, trust, node, alarms=settings.alarms)
+            witness = Witness(settings.name, keys, state, trust, node, ml_dsa=more, alarms=settings.alarms)
             await witness_http.serve(witness, host, port)
 
 
-def init(home: Path, name: str) -> tuple[bytes, bytes]:
-    """Make both keys and the table `[witness]`; what is there is kept. The public keys.
+def init(home: Path, name: str, *, ml_dsa: bool = False) -> tuple[bytes, bytes]:
+    """Make both keys and the table `[witness]`; what is there is kept. The public keys. `ml_dsa`: keys and
+    table for ML-DSA-44 too, also in a home that has the others already.
 
     Raises:
         WitnessSettingsInvalid, and errors of key files
@@ -161,9 +207,16 @@ def init(home: Path, name: str) -> tuple[bytes, bytes]:
     make_keys(home)
     path = home / FILE_NAME
     text = path.read_text(encoding="utf-8") if path.exists() else ""
+    more = [text] if text else []
     if f"[{TABLE}]" not in text:
+        more.append(_witness_table(name))
+    if ml_dsa and f"[{TABLE}.ml_dsa]" not in text:
+        make_ml_dsa_keys(home)
+        known = load(home).name if f"[{TABLE}]" in text else name
+        more.append(ml_dsa_table(known + ML_DSA_SUFFIX))
+    if "\n".join(more) != text:
         partial = path.with_suffix(".tmp")
-        partial.write_text("\n".join(filter(None, (text, _witness_table(name)))), encoding="utf-8")
+        partial.write_text("\n".join(more), encoding="utf-8")
         partial.rename(path)
     found = keys_of(load(home))
     return found[0].public_key, found[1].public_key
@@ -182,6 +235,19 @@ def make_keys(home: Path) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def make_ml_dsa_keys(home: Path) -> tuple[bytes, ...]:
+    """The ML-DSA-44 keys, made unless they are there; their public parts by algorithm number."""
+    from agent.keys import KeyLabel, key_path, load_mldsa44, new_key, save_key
+
+    found = []
+    for name in ML_DSA_KEY_NAMES:
+        path = key_path(home / "keys", name)
+        if not path.exists():
+            save_key(new_key("ml-dsa-44", KeyLabel(name, PURPOSE)), home / "keys")
+        found.append(load_mldsa44(path).public_key)
+    return tuple(found)
+
+
 def settings_text(name: str, network: Network) -> str:
     """The settings file of a witness with its own node."""
     return f"{_chain_table(network)}\n{_witness_table(name)}"
@@ -190,6 +256,12 @@ def settings_text(name: str, network: Network) -> str:
 def _witness_table(name: str) -> str:
     sha256, sm3 = map(json.dumps, KEY_NAMES)
     return f"[witness]\nname = {json.dumps(name)}\nsha256_key = {sha256}\nsm3_key = {sm3}\n"
+
+
+def ml_dsa_table(name: str) -> str:
+    """The settings table of ML-DSA-44 keys under this key name."""
+    sha256, sm3 = map(json.dumps, ML_DSA_KEY_NAMES)
+    return f"[witness.ml_dsa]\nname = {json.dumps(name)}\nsha256_key = {sha256}\nsm3_key = {sm3}\n"
 
 
 def _chain_table(network: Network) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import httpx
@@ -23,6 +23,7 @@ from evidence.tiles import TileReader
 from protocol.checkpoint import (
     TYPE_COSIGNATURE,
     TYPE_ED25519,
+    TYPE_MLDSA44,
     Checkpoint,
     CosignatureInvalid,
     NoteSignature,
@@ -83,23 +84,52 @@ class WitnessRolledBack(CaseledgerError):
 
 
 @dataclass(frozen=True)
+class CosignerKey:
+    """A public key that cosigns one tree: signature type 4 or 6, and its name in cosignature lines."""
+
+    kind: int
+    name: str
+    public_key: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """4 bytes."""
+        return key_id(self.name, self.kind, self.public_key)
+
+
+@dataclass(frozen=True)
 class Witness:
-    """A witness as this ledger knows it. `keys`: Ed25519 public keys (32 bytes) by algorithm number."""
+    """A witness as this ledger knows it. `keys`: Ed25519 public keys (32 bytes) by algorithm number.
+
+    `ml_dsa`: ML-DSA-44 public keys (1,312 bytes) likewise, under the key name `ml_dsa_name`.
+    """
 
     name: str
     url: str
     keys: Mapping[int, bytes]
+    ml_dsa_name: str = ""
+    ml_dsa: Mapping[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_key_name(self.name)
+        if self.ml_dsa and (self.ml_dsa_name == self.name or not self.ml_dsa.keys() <= self.keys.keys()):
+            raise MalformedInput("ML-DSA-44 keys have a key name of their own", field="ml_dsa")
         if not self.url.startswith(("http://", "https://")):
             raise MalformedInput("url: an http or https address is expected", field="url")
         for algorithm in self.keys:
-            self.key_id(algorithm)
+            for one in self.cosigners(algorithm):
+                key_id(one.name, one.kind, one.public_key)
 
     def key_id(self, algorithm: int) -> bytes:
-        """4 bytes."""
-        return key_id(self.name, TYPE_COSIGNATURE, self.keys[algorithm])
+        """4 bytes, of the Ed25519 key."""
+        return self.cosigners(algorithm)[0].key_id
+
+    def cosigners(self, algorithm: int) -> tuple[CosignerKey, ...]:
+        """The keys that sign one tree; the Ed25519 one first."""
+        first = CosignerKey(TYPE_COSIGNATURE, self.name, self.keys[algorithm])
+        if algorithm not in self.ml_dsa:
+            return (first,)
+        return first, CosignerKey(TYPE_MLDSA44, self.ml_dsa_name, self.ml_dsa[algorithm])
 
 
 @dataclass(frozen=True)
@@ -198,11 +228,14 @@ class Witnesser:
         return stored
 
     async def _ask(self, head: Batch, algorithm: int) -> bool:
-        identity = self._witness.key_id(algorithm)
+        cosigners = self._witness.cosigners(algorithm)
         async with self._pool.acquire() as conn:
-            known = await newest_cosigned(conn, self._log.log_no, algorithm, identity)
-        if known >= head.new_size:
+            sizes = [
+                await newest_cosigned(conn, self._log.log_no, algorithm, one.key_id) for one in cosigners
+            ]
+        if min(sizes) >= head.new_size:
             return False
+        known = min(max(sizes), head.new_size)
         note = self.note(head, algorithm)
         answer = await self._post(known, head.new_size, note, algorithm)
         if answer.status == 409 and answer.code in ("", "OldSizeMismatch"):
@@ -214,10 +247,22 @@ class Witnesser:
             answer = await self._post(told, head.new_size, note, algorithm)
         if answer.status != 200:
             raise self._refusal(answer)
-        line = self._verified(answer.body, note.checkpoint, algorithm)
-        async with self._pool.acquire() as conn, conn.transaction():
-            await store(conn, self._log.log_no, head.number, algorithm, note, line)
-        return True
+        # What verifies is kept, also where another key's line is missing; that one is asked for again.
+        stored, failure = False, None
+        for one, size in zip(cosigners, sizes, strict=True):
+            if size >= head.new_size:
+                continue
+            try:
+                line = self._verified(answer.body, note.checkpoint, one)
+            except WitnessAnswerInvalid as error:
+                failure = failure or error
+                continue
+            async with self._pool.acquire() as conn, conn.transaction():
+                await store(conn, self._log.log_no, head.number, algorithm, note, line)
+            stored = True
+        if failure is not None:
+            raise failure
+        return stored
 
     def note(self, head: Batch, algorithm: int) -> SignedNote:
         """The head's checkpoint in one tree, signed with the log key."""
@@ -237,19 +282,19 @@ class Witnesser:
 
     async def _forgotten(self, told: int, known: int, algorithm: int) -> None:
         """Show the witness its own cosignature, so that it too knows that it was rolled back."""
-        identity = self._witness.key_id(algorithm)
+        ids = {one.key_id: one.name for one in self._witness.cosigners(algorithm)}
         async with self._pool.acquire() as conn:
             batch = await anchored_at_size(conn, self._log.log_no, known)
             row = await conn.fetchrow(
-                """SELECT time, signature FROM evidence.cosignature
-                   WHERE log_no = $1 AND size = $2 AND algorithm = $3 AND key_id = $4""",
+                """SELECT key_id, time, signature FROM evidence.cosignature
+                   WHERE log_no = $1 AND size = $2 AND algorithm = $3 AND key_id = ANY ($4) LIMIT 1""",
                 self._log.log_no,
                 known,
                 algorithm,
-                identity,
+                list(ids),
             )
         if batch is not None and row is not None:
-            own = NoteSignature.cosignature(self._witness.name, identity, row["time"], row["signature"])
+            own = NoteSignature.cosignature(ids[row["key_id"]], row["key_id"], row["time"], row["signature"])
             await self._post(told, known, self.note(batch, algorithm).with_signatures([own]), algorithm)
         raise WitnessRolledBack(f"{self._witness.name}: cosigned {known}, now says {told}")
 
@@ -265,15 +310,15 @@ class Witnesser:
             WitnessUnavailable(detail) if answer.status >= 500 and not answer.code else WitnessRefused(detail)
         )
 
-    def _verified(self, body: bytes, checkpoint: Checkpoint, algorithm: int) -> NoteSignature:
-        """The witness's own line; lines of others are passed over."""
-        name, public_key = self._witness.name, self._witness.keys[algorithm]
+    def _verified(self, body: bytes, checkpoint: Checkpoint, key: CosignerKey) -> NoteSignature:
+        """The key's own line; lines of others are passed over."""
+        name = key.name
         for text in body.split(b"\n"):
             try:
                 line = NoteSignature.parse(text)
-                if (line.name, line.key_id) != (name, self._witness.key_id(algorithm)):
+                if (line.name, line.key_id) != (name, key.key_id):
                     continue
-                verify_cosignature(TYPE_COSIGNATURE, name, public_key, line.time, checkpoint, line.untimed)
+                verify_cosignature(key.kind, name, key.public_key, line.time, checkpoint, line.untimed)
             except (CosignatureInvalid, MalformedInput):
                 continue
             if not 0 < line.time <= self._clock() + CLOCK_SKEW:

@@ -56,6 +56,16 @@ class _TableSource(PydanticBaseSettingsSource):
         return dict(self._table)
 
 
+class WitnessMlDsaSettings(BaseModel):
+    """`[witness.ml_dsa]`: the ML-DSA-44 keys of a witness in hex, under a key name of their own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=255)
+    sha256_key: str = Field(pattern="^[0-9a-f]{2624}$")
+    sm3_key: str = Field(pattern="^[0-9a-f]{2624}$")
+
+
 class WitnessSettings(BaseModel):
     """One `[[witness]]`: who cosigns this log. Keys are Ed25519 public keys in hex, one for each tree."""
 
@@ -65,6 +75,7 @@ class WitnessSettings(BaseModel):
     url: str = Field(pattern=r"^https?://")
     sha256_key: str = Field(pattern="^[0-9a-f]{64}$")
     sm3_key: str = Field(pattern="^[0-9a-f]{64}$")
+    ml_dsa: WitnessMlDsaSettings | None = None
 
 
 class TimeAuthoritySettings(BaseModel):

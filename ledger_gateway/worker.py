@@ -81,6 +81,9 @@ def witness_steps(base: Base, port: HttpWitnesses) -> dict[str, Step]:
     for one in settings.witnesses:
         keys = {0: bytes.fromhex(one.sha256_key), 1: bytes.fromhex(one.sm3_key)}
         witness = Witness(one.name, one.url, keys)
+        if (more := one.ml_dsa) is not None:
+            post_quantum = {0: bytes.fromhex(more.sha256_key), 1: bytes.fromhex(more.sm3_key)}
+            witness = Witness(one.name, one.url, keys, more.name, post_quantum)
         asked = Witnesser(base.pool, base.log, key, witness, port, clock=system_clock)
         steps[asked.step] = asked.run_once
     return steps

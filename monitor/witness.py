@@ -35,12 +35,13 @@ from protocol.checkpoint import (
     TREE_HASHES,
     TYPE_COSIGNATURE,
     TYPE_ED25519,
+    TYPE_MLDSA44,
     Checkpoint,
     CheckpointSignatureInvalid,
     CosignatureInvalid,
     NoteSignature,
     SignedNote,
-    cosignature_message,
+    cosigned_message,
     key_id,
     split_origin,
     verify_checkpoint,
@@ -61,16 +62,42 @@ _OLD = re.compile(rb"old (0|[1-9][0-9]{0,18})")
 
 
 class CosignatureKey(Protocol):
-    """An Ed25519 key in a key file or behind PKCS#11."""
+    """An Ed25519 key in a key file or behind PKCS#11, or an ML-DSA-44 key in a key file."""
 
     @property
     def public_key(self) -> bytes:
-        """32 bytes."""
+        """32 or 1,312 bytes."""
         ...
 
     def sign(self, message: bytes) -> bytes:
-        """64 bytes (RFC 8032)."""
+        """64 (RFC 8032) or 2,420 bytes (FIPS 204)."""
         ...
+
+
+@dataclass(frozen=True)
+class MlDsaKeys:
+    """ML-DSA-44 keys of a witness by algorithm number, under a key name of their own."""
+
+    name: str
+    keys: Mapping[int, CosignatureKey]
+
+
+@dataclass(frozen=True)
+class _Signer:
+    """One of the keys that sign one tree."""
+
+    kind: int
+    name: str
+    key: CosignatureKey
+
+    @property
+    def key_id(self) -> bytes:
+        return key_id(self.name, self.kind, self.key.public_key)
+
+    def line(self, now: int, checkpoint: Checkpoint) -> bytes:
+        signature = self.key.sign(cosigned_message(self.kind, self.name, now, checkpoint))
+        made = NoteSignature.cosignature(self.name, self.key_id, now, signature)
+        return made.line() + b"\n"
 
 
 class AnchorSource(Protocol):
@@ -144,18 +171,28 @@ class Witness:
         trust: TrustedLogs,
         node: AnchorSource,
         *,
+        ml_dsa: MlDsaKeys | None = None,
         alarms: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`keys` by algorithm number, different ones. `alarms`: folder for what proves a split view."""
-        publics = [key.public_key for key in keys.values()]
+        """`keys`: Ed25519 by algorithm number, different ones; `ml_dsa` sign beside them.
+
+        `alarms`: folder for what proves a split view.
+        """
+        more = ml_dsa.keys if ml_dsa else {}
+        publics = [key.public_key for key in (*keys.values(), *more.values())]
         if len(set(publics)) != len(publics):
             raise WitnessRequestMalformed("each statement needs a key of its own", field="keys")
         self.name = name
         self.answers: Counter[str] = Counter()
         """Answers since the start, by code; `ok` for cosignatures."""
-        self._keys = dict(keys)
-        self._ids = {a: key_id(name, TYPE_COSIGNATURE, key.public_key) for a, key in keys.items()}
+        self._ml_dsa = ml_dsa
+        self._keys = {a: [_Signer(TYPE_COSIGNATURE, name, key)] for a, key in keys.items()}
+        if ml_dsa is not None:
+            if ml_dsa.name == name or not more.keys() <= keys.keys():
+                raise WitnessRequestMalformed("ML-DSA-44 keys have a name of their own", field="keys")
+            for algorithm, key in more.items():
+                self._keys[algorithm].append(_Signer(TYPE_MLDSA44, ml_dsa.name, key))
         self._state = state
         self._trust = trust
         self._node = node
@@ -167,13 +204,19 @@ class Witness:
         """Name, public keys, and the sizes cosigned last; nothing secret."""
         return {
             "name": self.name,
-            "keys": {str(a): key.public_key.hex() for a, key in sorted(self._keys.items())},
+            "keys": {str(a): one[0].key.public_key.hex() for a, one in sorted(self._keys.items())},
+            "mlDsa": None
+            if self._ml_dsa is None
+            else {
+                "name": self._ml_dsa.name,
+                "keys": {str(a): key.public_key.hex() for a, key in sorted(self._ml_dsa.keys.items())},
+            },
             "sizes": {origin: seen.size for origin, seen in self._state.snapshot.seen.items()},
             "answers": dict(self.answers),
         }
 
     async def add_checkpoint(self, data: bytes) -> bytes:
-        """The cosignature line, LF included, for a request's body.
+        """The cosignature lines, each with its LF, for a request's body.
 
         Raises:
             WitnessRequestMalformed, OriginUnknown, LogSignatureMissing, OldSizeMismatch, ConsistencyRefused,
@@ -253,25 +296,24 @@ class Witness:
         """The disk is as this process left it, and nobody shows a cosignature of ours that we forgot."""
         seen = self._state.check().seen.get(request.checkpoint.origin)
         shown = request.checkpoint
-        key = self._keys[algorithm].public_key
         if seen is not None and (seen.size > shown.size or seen.root == shown.root):
             return
-        for line in request.note.by(self.name, self._ids[algorithm]):
-            try:
-                verify_cosignature(TYPE_COSIGNATURE, self.name, key, line.time, shown, line.untimed)
-            except (CosignatureInvalid, MalformedInput):
-                continue
-            at = seen.size if seen else 0
-            detail = f"it cosigned {shown.size} at {line.time} and now knows only {at}"
-            self._alarm(request, detail)
-            self._state.halt(WitnessStateRolledBack.__name__, detail)
-            raise WitnessStateRolledBack(detail, field="note")
+        for one in self._keys[algorithm]:
+            for line in request.note.by(one.name, one.key_id):
+                public = one.key.public_key
+                try:
+                    verify_cosignature(one.kind, one.name, public, line.time, shown, line.untimed)
+                except (CosignatureInvalid, MalformedInput):
+                    continue
+                at = seen.size if seen else 0
+                detail = f"it cosigned {shown.size} at {line.time} and now knows only {at}"
+                self._alarm(request, detail)
+                self._state.halt(WitnessStateRolledBack.__name__, detail)
+                raise WitnessStateRolledBack(detail, field="note")
 
     def _cosign(self, checkpoint: Checkpoint, algorithm: int) -> bytes:
         now = int(self._clock())
-        signature = self._keys[algorithm].sign(cosignature_message(now, checkpoint.text()))
-        line = NoteSignature.cosignature(self.name, self._ids[algorithm], now, signature)
-        return line.line() + b"\n"
+        return b"".join(one.line(now, checkpoint) for one in self._keys[algorithm])
 
     def _alarm(self, request: AddCheckpoint, detail: str) -> None:
         """Keep the signed note: it proves what the log's key signed."""

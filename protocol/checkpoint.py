@@ -38,6 +38,8 @@ KEY_ID_LEN = 4
 TIME_LEN = 8
 MAX_SIZE = MAX_TIME = 2**63 - 1
 MAX_KEY_NAME = 256
+MAX_COSIGNER = 255
+"""Of an ML-DSA-44 cosigner's name, whose length is signed as one byte."""
 MAX_SIGNATURES = 64
 MAX_SIGNATURE = 5120
 MAX_TEXT = 1024
@@ -293,8 +295,8 @@ def cosignature_message(time: int, text: bytes) -> bytes:
 def mldsa_message(name: str, time: int, checkpoint: Checkpoint) -> bytes:
     """What an ML-DSA-44 cosigner called `name` signs for a whole tree (C2SP tlog-cosignature, subtree/v1)."""
     cosigner, origin = check_key_name(name).encode(), checkpoint.origin.encode("ascii")
-    if len(cosigner) > 255:
-        raise LimitExceeded("a cosigner's name has at most 255 bytes", field="key name")
+    if len(cosigner) > MAX_COSIGNER:
+        raise LimitExceeded(f"a cosigner's name has at most {MAX_COSIGNER} bytes", field="key name")
     return b"".join(
         (
             b"subtree/v1\n\0",
@@ -308,6 +310,13 @@ def mldsa_message(name: str, time: int, checkpoint: Checkpoint) -> bytes:
             checkpoint.root,
         )
     )
+
+
+def cosigned_message(kind: int, name: str, time: int, checkpoint: Checkpoint) -> bytes:
+    """What a cosigner called `name` signs with a key of type 4 or 6."""
+    if kind == TYPE_MLDSA44:
+        return mldsa_message(name, time, checkpoint)
+    return cosignature_message(time, checkpoint.text())
 
 
 def sign_checkpoint(key: Ed25519PrivateKey, checkpoint: Checkpoint) -> NoteSignature:

@@ -43,8 +43,13 @@ def check(value: Json) -> str:
     ignore = fields.has("ignore") and fields.raw("ignore") is not None
     if ignore and fields.text("ignore") != "sha256":
         raise fields.invalid("ignore", "sha256 or null")
+    mldsa = fields.raw("mlDsa") if fields.has("mlDsa") else False
+    if not isinstance(mldsa, bool):
+        raise fields.invalid("mlDsa", "true or false")
     fields.done()
-    report = verify_receipt(receipt, trust, content=content, at=at, case_id=case_id, ignore_sha256=ignore)
+    report = verify_receipt(
+        receipt, trust, content=content, at=at, case_id=case_id, ignore_sha256=ignore, mldsa=mldsa
+    )
     if report.result in (Result.VALID, Result.VALID_REDUCED_TRUST):
         missing = f" ({', '.join(dict.fromkeys(report.missing))})" if report.missing else ""
         return f"{report.result.value}{missing}, evidence {report.facts['evidenceId']}"

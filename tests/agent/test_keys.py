@@ -109,7 +109,12 @@ def test_a_key_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     assert isinstance(keys.load_secp256k1(secp), Secp256k1Key)
     assert keys.load_ed25519(ed).kind == "ed25519"
     assert keys.load_x25519(x).kind == "x25519"
-    for load, path in ((keys.load_secp256k1, ed), (keys.load_ed25519, x), (keys.load_x25519, secp)):
+    for load, path in (
+        (keys.load_secp256k1, ed),
+        (keys.load_ed25519, x),
+        (keys.load_x25519, secp),
+        (keys.load_mldsa44, ed),
+    ):
         with pytest.raises(keys.KeyKindMismatch):
             load(path)
     with pytest.raises(MalformedInput):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from agent.keys import Ed25519Key
+from agent.keys import Ed25519Key, MlDsa44Key
 from evidence.attestations import KEEP_COMPLETE, AttestationMaker, attestations_of
 from evidence.contract import Anchored
 from evidence.receipts import ReceiptMaker
@@ -35,6 +35,7 @@ from monitor.witness_state import WitnessState
 from protocol.checkpoint import (
     TREE_HASHES,
     TYPE_COSIGNATURE,
+    TYPE_MLDSA44,
     Checkpoint,
     NoteSignature,
     cosignature_message,
@@ -46,7 +47,7 @@ from protocol.errors import CaseledgerError, MalformedInput
 from tests.conftest import PgDatabase
 from tests.support.evidence import run
 from tests.support.line import Line, line
-from tests.support.witnessing import ed25519
+from tests.support.witnessing import ed25519, mldsa44
 from verifier.attestation import Where, WitnessAttestation
 from verifier.attestation import parse as parse_attestation
 from verifier.merkle import root_from_inclusion
@@ -92,6 +93,7 @@ class Court:
     keys: dict[int, Ed25519Key] = field(default_factory=lambda: {0: ed25519(), 1: ed25519()})
     url: str = "http://127.0.0.1:9"
     view: ChainView = field(init=False)
+    ml_dsa: dict[int, MlDsa44Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.view = ChainView(self.line.model.events)
@@ -101,7 +103,10 @@ class Court:
         desk = self.line.desk
         with WitnessState(folder or self.folder) as state:
             trust = Trust(desk.log.origin, desk.promise_key.public_key)
-            made = monitored.Witness(self.name, self.keys, state, trust, self.view, clock=desk.clock)
+            more = monitored.MlDsaKeys(f"{self.name}/pq", self.ml_dsa) if self.ml_dsa else None
+            made = monitored.Witness(
+                self.name, self.keys, state, trust, self.view, ml_dsa=more, clock=desk.clock
+            )
             config = uvicorn.Config(WitnessApp(made), port=0, log_config=None, lifespan="off", ws="none")
             server = uvicorn.Server(config)
             task = asyncio.create_task(server._serve())
@@ -115,12 +120,16 @@ class Court:
                 await task
 
     async def ask(
-        self, port: HttpWitnesses | Scripted | None = None, keys: dict[int, bytes] | None = None
+        self,
+        port: HttpWitnesses | Scripted | None = None,
+        keys: dict[int, bytes] | None = None,
+        ml_dsa: dict[int, bytes] | None = None,
     ) -> bool:
         """One round of the operator's loop."""
         desk = self.line.desk
         publics = keys or {a: key.public_key for a, key in self.keys.items()}
-        known = Witness(self.name, self.url, publics)
+        more = {a: key.public_key for a, key in self.ml_dsa.items()} if ml_dsa is None else ml_dsa
+        known = Witness(self.name, self.url, publics, f"{self.name}/pq", more)
         real = HttpWitnesses()
         try:
             return await Witnesser(
@@ -316,7 +325,83 @@ def test_settings_of_a_witness_are_checked() -> None:
             Witness(name, url, keys)
 
 
+def test_an_ml_dsa_line_that_is_missing_or_wrong_is_named_and_the_other_is_kept(
+    database: PgDatabase, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with line(database) as w:
+            await grow(w, 3)
+            court = Court("court", w, tmp_path)
+            keys = {a: mldsa44() for a in (0, 1)}
+            publics = {a: key.public_key for a, key in keys.items()}
+            async with court.serving():
+                # The settings name keys that the witness does not have yet.
+                for _ in range(2):
+                    with pytest.raises(WitnessAnswerInvalid, match="court/pq"):
+                        await court.ask(ml_dsa=publics)
+                assert await stored(w) == 2
+            court.ml_dsa = keys
+            async with court.serving():
+                swapped = {a: keys[1 - a].public_key for a in (0, 1)}
+                with pytest.raises(WitnessAnswerInvalid):
+                    await court.ask(ml_dsa=swapped)
+                assert await stored(w) == 2
+                assert await court.ask()
+                assert await stored(w) == 4
+                assert not await court.ask()
+
+    run(scenario())
+
+
+def test_a_witness_rolled_back_is_shown_a_cosignature_of_either_key(
+    database: PgDatabase, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with line(database) as w:
+            court = Court("court", w, tmp_path / "now", ml_dsa={a: mldsa44() for a in (0, 1)})
+            await grow(w, 3)
+            async with court.serving():
+                assert await court.ask()
+            shutil.copytree(tmp_path / "now", tmp_path / "restored")
+            await grow(w, 4)
+            async with court.serving():
+                assert await court.ask()
+            async with court.serving(tmp_path / "restored"):
+                await grow(w, 5)
+                with pytest.raises(WitnessRolledBack, match="cosigned 7, now says 3"):
+                    await court.ask()
+                with pytest.raises(WitnessRefused, match="WitnessStateRolledBack"):
+                    await court.ask()
+
+    run(scenario())
+
+
 # What comes of it
+
+
+def test_ml_dsa_cosignatures_of_both_trees_reach_the_receipt(database: PgDatabase, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with line(database) as w:
+            await grow(w, 3, 4)
+            court = Court("court", w, tmp_path, ml_dsa={a: mldsa44() for a in (0, 1)})
+            async with court.serving():
+                assert await court.ask()
+            made = await receipt(w, 1)
+            for algorithm, attestation in enumerate(made.attestations):
+                known = parse_attestation(attestation, algorithm)
+                assert isinstance(known, WitnessAttestation)
+                assert known.algorithm == algorithm
+                (post,) = (one for one in known.cosignatures if len(one.signature) == 2420)
+                alg, core = TREE_HASHES[algorithm], made.core
+                assert known.where is not None
+                root = root_from_inclusion(
+                    alg, alg.leaf(core.leaf), core.inclusion.index, known.where.size, known.where.path
+                )
+                head = Checkpoint(statement_origin(w.desk.log.origin, algorithm), known.where.size, root)
+                public = court.ml_dsa[algorithm].public_key
+                verify_cosignature(TYPE_MLDSA44, "court/pq", public, post.time, head, post.signature)
+
+    run(scenario())
 
 
 def test_a_witness_catches_up_by_the_size_that_it_tells(database: PgDatabase, tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.witness import KEY_NAMES, init, keys_of, listen_address
+from cli.witness import KEY_NAMES, ML_DSA_KEY_NAMES, init, keys_of, listen_address, ml_dsa_keys_of
 from monitor.errors import WitnessSettingsInvalid
 from monitor.settings import FILE_NAME, load
 from protocol.errors import CaseledgerError
 
 GOOD = '[witness]\nname = "court.example/witness"\nsha256_key = "a"\nsm3_key = "b"\n'
+ML_DSA = '[witness.ml_dsa]\nname = "court.example/witness/ml-dsa-44"\nsha256_key = "c"\nsm3_key = "d"\n'
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,9 @@ GOOD = '[witness]\nname = "court.example/witness"\nsha256_key = "a"\nsm3_key = "
         GOOD.replace("sm3_key", "x"),
         GOOD.replace("court.example/witness", "two words"), GOOD.replace("court.example/witness", "a+b"),
         GOOD + "stale_seconds = 0\n", GOOD + "stale_seconds = true\n", GOOD.replace('"a"', '"pkcs11:a"'),
+        GOOD + ML_DSA.replace("sm3_key", "x"), GOOD + ML_DSA.replace('"c"', "1"), GOOD + "ml_dsa = 1\n",
+        GOOD + ML_DSA.replace('"c"', '"pkcs11:c"'), GOOD + ML_DSA.replace("/ml-dsa-44", ""),
+        GOOD + ML_DSA.replace("court", "c" * 255), GOOD + ML_DSA + "more = 1\n",
         GOOD + "[witness.pkcs11]\nmodule = 'x'\n", GOOD + "pkcs11 = 1\n", GOOD + "unknown = 1\n",
     ],
 )  # fmt: skip
@@ -57,6 +61,30 @@ def test_init_makes_keys_once_and_keeps_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(CaseledgerError) as caught:
         keys_of(load(tmp_path))
     assert caught.value.code == "WitnessKeyPurpose"
+
+
+def test_ml_dsa_keys_are_added_to_a_home_that_has_the_others(tmp_path: Path) -> None:
+    first = init(tmp_path, "court.example/witness")
+    assert ml_dsa_keys_of(load(tmp_path)) is None
+    assert init(tmp_path, "other", ml_dsa=True) == first
+    found = ml_dsa_keys_of(load(tmp_path))
+    assert found is not None
+    assert found.name == "court.example/witness/ml-dsa-44"
+    assert len({key.public_key for key in found.keys.values()}) == 2
+    text = (tmp_path / FILE_NAME).read_text()
+    init(tmp_path, "other", ml_dsa=True)
+    assert (tmp_path / FILE_NAME).read_text() == text
+    path = tmp_path / "keys" / f"{ML_DSA_KEY_NAMES[1]}.json"
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_text(path.read_text().replace('"purpose": "witness"', '"purpose": "log"'))
+    with pytest.raises(CaseledgerError) as caught:
+        ml_dsa_keys_of(load(tmp_path))
+    assert caught.value.code == "WitnessKeyPurpose"
+    # A key of another kind does not pass for one.
+    (tmp_path / FILE_NAME).write_text(text.replace(ML_DSA_KEY_NAMES[0], KEY_NAMES[0]))
+    with pytest.raises(CaseledgerError) as caught:
+        ml_dsa_keys_of(load(tmp_path))
+    assert caught.value.code == "KeyKindMismatch"
 
 
 @pytest.mark.parametrize("text", ["", "8790", ":8790", "host:", "host:x", "host:65536"])

@@ -20,20 +20,27 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.keys import Ed25519Key
-from monitor.errors import OriginUnknown
-from monitor.witness import AddCheckpoint, Witness
+from agent.keys import Ed25519Key, MlDsa44Key
+from monitor.errors import OriginUnknown, WitnessRequestMalformed
+from monitor.witness import AddCheckpoint, MlDsaKeys, Witness
 from monitor.witness_http import WitnessApp
 from monitor.witness_state import STATE, Seen, WitnessState
-from protocol.checkpoint import TYPE_COSIGNATURE, NoteSignature, key_id, verify_cosignature
+from protocol.checkpoint import (
+    TYPE_COSIGNATURE,
+    TYPE_MLDSA44,
+    NoteSignature,
+    key_id,
+    verify_cosignature,
+)
 from protocol.errors import CaseledgerError
-from tests.support.witnessing import Heads, LogOperator, body, ed25519, post
+from tests.support.witnessing import Heads, LogOperator, body, ed25519, mldsa44, post
 from verifier.trust_payload import TrustedLog
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "centre.example/evidence"
 NOW = 1_800_000_000
 NAME = "court.example/witness"
+ML_DSA_NAME = "court.example/witness/ml-dsa-44"
 
 
 def leaves(count: int, salt: int = 0) -> list[bytes]:
@@ -59,10 +66,12 @@ class Court:
     keys: dict[int, Ed25519Key]
     folder: Path
     url: str = ""
+    ml_dsa: dict[int, MlDsa44Key] | None = None
 
     def witness(self, state: WitnessState) -> Witness:
         return Witness(
             NAME, self.keys, state, Trust(self.operator.key.public_key), self.heads,
+            ml_dsa=MlDsaKeys(ML_DSA_NAME, self.ml_dsa) if self.ml_dsa else None,
             alarms=self.folder / "alarms", clock=lambda: NOW,
         )  # fmt: skip
 
@@ -272,6 +281,92 @@ def test_a_state_put_back_under_the_running_witness_is_caught(court: Court) -> N
     post(court.url, court.operator.request(5, 9))
     path.write_bytes(kept)
     assert code(court, court.operator.request(9, 20)) == (503, "WitnessStateRolledBack")
+
+
+# ML-DSA-44 beside Ed25519
+
+
+@pytest.fixture
+def quantum_court(tmp_path: Path) -> Iterator[Court]:
+    operator = LogOperator(ORIGIN, leaves(40))
+    keys, more = {0: ed25519(), 1: ed25519()}, {0: mldsa44(), 1: mldsa44()}
+    made = Court(operator, Heads(operator, {5, 9, 20, 40}), keys, tmp_path / "quantum", ml_dsa=more)
+    with made.serving():
+        yield made
+
+
+def second_line(court: Court, answer: bytes, size: int, algorithm: int = 0) -> NoteSignature:
+    """Both lines verify; the ML-DSA-44 one."""
+    first, second, rest = answer.split(b"\n")
+    assert rest == b""
+    court.verify(first + b"\n", size, algorithm)
+    assert court.ml_dsa is not None
+    public, made = court.ml_dsa[algorithm].public_key, NoteSignature.parse(second)
+    assert (made.name, made.key_id) == (ML_DSA_NAME, key_id(ML_DSA_NAME, TYPE_MLDSA44, public))
+    assert made.time == NOW
+    point = court.operator.checkpoint(size, algorithm)
+    verify_cosignature(TYPE_MLDSA44, ML_DSA_NAME, public, NOW, point, made.untimed)
+    return made
+
+
+def test_both_trees_are_cosigned_with_ml_dsa_too(quantum_court: Court) -> None:
+    court = quantum_court
+    lines = [
+        second_line(court, post(court.url, court.operator.request(0, 5, algorithm)).content, 5, algorithm)
+        for algorithm in (0, 1)
+    ]
+    assert lines[0].key_id != lines[1].key_id
+    second_line(court, post(court.url, court.operator.request(5, 9)).content, 9)
+    assert code(court, court.operator.request(5, 20)) == (409, "OldSizeMismatch")
+
+
+def test_what_is_refused_gets_no_line_of_either_key(quantum_court: Court) -> None:
+    court = quantum_court
+    post(court.url, court.operator.request(0, 5))
+    forked = LogOperator(ORIGIN, leaves(40, salt=1), court.operator.key)
+    for request in (forked.request(5, 5), forked.request(5, 9), court.operator.request(5, 7)):
+        answer = post(court.url, request)
+        assert answer.status_code >= 400
+        assert b"ml-dsa" not in answer.content
+
+
+def test_a_whole_home_put_back_is_caught_by_its_own_ml_dsa_line(quantum_court: Court) -> None:
+    court = quantum_court
+    post(court.url, court.operator.request(0, 5))
+    newer = second_line(court, post(court.url, court.operator.request(5, 9)).content, 9)
+    forged = NoteSignature(newer.name, newer.key_id, newer.signature[:-1] + bytes([newer.signature[-1] ^ 1]))
+    folder = court.folder / "restored"
+    other = Court(court.operator, court.heads, court.keys, folder, ml_dsa=court.ml_dsa)
+    with other.serving():
+        post(other.url, court.operator.request(0, 5))
+        second_line(other, post(other.url, court.operator.request(5, 5, more=[forged])).content, 5)
+        assert code(other, court.operator.request(5, 9, more=[newer])) == (503, "WitnessStateRolledBack")
+        assert code(other, court.operator.request(5, 9)) == (503, "WitnessStateRolledBack")
+
+
+def test_status_names_the_ml_dsa_keys_and_nothing_secret(quantum_court: Court, court: Court) -> None:
+    import httpx
+
+    with httpx.Client(trust_env=False) as http:
+        text = http.get(f"{quantum_court.url}/status").text
+        assert http.get(f"{court.url}/status").json()["mlDsa"] is None
+    more = json.loads(text)["mlDsa"]
+    assert quantum_court.ml_dsa is not None
+    key = quantum_court.ml_dsa[1]
+    assert (more["name"], more["keys"]["1"]) == (ML_DSA_NAME, key.public_key.hex())
+    assert key.private.hex() not in text
+
+
+@pytest.mark.parametrize("name", [NAME, ML_DSA_NAME])
+def test_the_ml_dsa_keys_have_a_name_and_trees_of_their_own(tmp_path: Path, name: str) -> None:
+    operator = LogOperator(ORIGIN, leaves(5))
+    same = mldsa44()
+    keys = MlDsaKeys(name, {0: mldsa44()} if name == NAME else {0: same, 1: same})
+    with WitnessState(tmp_path) as state, pytest.raises(WitnessRequestMalformed):
+        Witness(
+            NAME, {0: ed25519(), 1: ed25519()}, state, Trust(operator.key.public_key), Heads(operator, {5}),
+            ml_dsa=keys,
+        )  # fmt: skip
 
 
 # At once, and killed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from agent.keys import Ed25519Key, KeyLabel, new_key
+from agent.keys import Ed25519Key, KeyLabel, MlDsa44Key, new_key
 from monitor.errors import CheckpointNotAnchored
 from monitor.own_node import AnchoredHead
 from protocol.checkpoint import (
@@ -28,6 +28,13 @@ def ed25519(name: str = "log", purpose: str = "log") -> Ed25519Key:
     key = new_key("ed25519", KeyLabel(name, purpose))
     if not isinstance(key, Ed25519Key):
         raise TypeError("ed25519 expected")
+    return key
+
+
+def mldsa44(name: str = "witness", purpose: str = "witness") -> MlDsa44Key:
+    key = new_key("ml-dsa-44", KeyLabel(name, purpose))
+    if not isinstance(key, MlDsa44Key):
+        raise TypeError("ml-dsa-44 expected")
     return key
 
 
