@@ -26,8 +26,9 @@ from benchmarks.rows import BenchFailed, Figure, Options, Reach, Row
 from chain import deployment as deployments
 from chain.configuration import network_of, open_pool
 from monitor.held_trust import HeldTrust
-from monitor.mirror import HttpTiles, Mirror
+from monitor.mirror import Mirror
 from monitor.own_node import AnchoredHead
+from monitor.tile_client import HttpTiles
 from monitor.witness import Witness
 from monitor.witness_http import WitnessApp
 from monitor.witness_state import WitnessState

@@ -77,8 +77,9 @@ async def serve(home: Path, gateway: str, host: str, port: int, lang: Language) 
     from chain import deployment as deployments
     from chain.configuration import network_of, open_pool
     from monitor.held_trust import ACCEPTED, HeldTrust
-    from monitor.mirror import HttpTiles, Mirror
+    from monitor.mirror import Mirror
     from monitor.mirror_http import CONCURRENT, MirrorApp
+    from monitor.tile_client import HttpTiles
 
     deployment = deployments.load(home)
     network = network_of(home)

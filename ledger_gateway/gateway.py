@@ -22,6 +22,7 @@ from ledger_gateway.context import Base, contract_reader, key_file, open_base, r
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.rate import RateLimiter
 from ledger_gateway.settings import Settings
+from ledger_gateway.tile_shelf import TileShelf
 from ledger_gateway.views import Reprover
 from storage.blobs import FolderStore
 
@@ -42,6 +43,7 @@ class Gateway:
     log_key: PromiseSigner
     relay: Relay
     blobs: FolderStore
+    tiles: TileShelf
 
     @property
     def settings(self) -> Settings:
@@ -150,6 +152,7 @@ async def open_gateway(
                         base.chain.deployment,
                     ),
                     blobs=FolderStore(settings.blobs),
+                    tiles=TileShelf(base.pool),
                 )
         finally:
             stop.set()

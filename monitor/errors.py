@@ -127,3 +127,11 @@ class TrustFileUnusable(WitnessRefusal):
 
     http_status = 503
     title = "trust file not usable"
+
+
+class TilesWithheld(WitnessRefusal):
+    """The gateway does not give tiles that an anchor commits to."""
+
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+    title: ClassVar[str] = "the gateway gives no tiles"

@@ -12,10 +12,9 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
-
-import httpx
 
 from chain.capture import assemble, capture
 from chain.deployment import Deployment
@@ -32,7 +31,7 @@ from protocol.errors import CaseledgerError
 from protocol.hashing import HASH_LEN
 from protocol.identifiers import log_id as log_id_of
 from protocol.keyslot import link_slot_position
-from protocol.tilepath import TILE_WIDTH, tile_path
+from protocol.tilepath import TILE_WIDTH
 from verifier.chainproof import NoProof
 from verifier.merkle import Frontier, NodeRun
 from verifier.receipt import Receipt
@@ -43,8 +42,7 @@ log = logging.getLogger(__name__)
 ROUND_LEAVES = 65_536
 """Leaves after which a round is written, at the next anchor."""
 AT_ONCE = 16
-"""Tiles asked for at the same time."""
-TILE_SECONDS = 20.0
+"""Tiles asked for at the same time, of both trees and of this round and the next together."""
 PAUSE, RETRY = 1.0, 5.0
 _NO_KEY = cbor.encode([bytes(32), b""])
 
@@ -59,14 +57,6 @@ class MirrorEventForged(WitnessRefusal):
     """An event's numbers do not make the link that the chain holds."""
 
     title: ClassVar[str] = "an event that the chain does not hold"
-
-
-class TilesWithheld(WitnessRefusal):
-    """The gateway does not give tiles that an anchor commits to."""
-
-    http_status: ClassVar[int] = 503
-    retryable: ClassVar[bool] = True
-    title: ClassVar[str] = "the gateway gives no tiles"
 
 
 class TilesForged(WitnessRefusal):
@@ -89,37 +79,19 @@ class TileSource(Protocol):
         ...
 
 
-class HttpTiles:
-    """Tiles of a gateway, or of another mirror. Belongs to one event loop; close with `aclose`."""
+@dataclass(frozen=True)
+class _Fetch:
+    """Leaf hashes of both trees on their way."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
-        self._http = httpx.AsyncClient(
-            timeout=TILE_SECONDS, limits=limits, follow_redirects=False, trust_env=False
-        )
+    begin: int
+    end: int
+    trees: asyncio.Future[list[list[bytes]]]
 
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._http.aclose()
 
-    async def tile(self, log_id: bytes, algorithm: int, level: int, index: int, width: int) -> bytes:
-        tree = "/sm3" if algorithm else ""
-        path = f"/v1/logs/{log_id.hex()}{tree}/tile/{level}/{tile_path(index, width)}"
-        data = bytearray()
-        try:
-            async with self._http.stream("GET", self._url + path) as answer:
-                if answer.status_code != 200:
-                    raise TilesWithheld(f"{path}: HTTP {answer.status_code}")
-                async for chunk in answer.aiter_bytes():
-                    data += chunk
-                    if len(data) > TILE_WIDTH * HASH_LEN:
-                        break
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise TilesWithheld(f"{path}: {type(error).__name__}") from None
-        if len(data) != width * HASH_LEN:
-            raise TilesWithheld(f"{path}: {len(data)} bytes")
-        return bytes(data)
+def _passed_over(trees: asyncio.Future[list[list[bytes]]]) -> None:
+    """Nobody waits for it any more."""
+    if not trees.cancelled():
+        trees.exception()
 
 
 class Mirror:
@@ -157,6 +129,9 @@ class Mirror:
         self._range = pool.profile.max_log_range
         self._scanned = max(deployment.block, self.store.kept.block + 1) - 1
         self._waiting: list[Segment] = []
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._ahead: _Fetch | None = None
+        """Tiles that are on their way, of this round or the next."""
         self._frontiers = [self.store.frontier(algorithm) for algorithm in range(len(TREE_HASHES))]
 
     def describe(self) -> dict[str, Any]:
@@ -189,40 +164,66 @@ class Mirror:
                         await stop.wait()
                 except TimeoutError:
                     continue
+        self._drop()
 
     async def step(self) -> bool:
         """One round: read events, fetch their leaves, verify, keep; whether there was anything.
+
+        The next round's tiles are fetched while this one's are hashed and written.
 
         Raises:
             MirrorGap, MirrorEventForged, TilesWithheld, TilesForged, TrustFileUnusable, ChainError
         """
         try:
             await self._read_events()
-            segments = self._next_round()
+            segments = self._next_round(0)
             if not segments:
                 return False
-            # First the chain: what is proved there is what the gateway is measured by.
+            fetch = self._fetch(self.store.kept.size, segments[-1].size)
+            # The chain first: what is proved there is what the gateway is measured by.
             proof = await self._proved(segments[-1])
         except (MirrorGap, MirrorEventForged):
             self._forget()
             raise
-        end = segments[-1].size
-        trees = await asyncio.gather(*(self._leaves(algorithm, end) for algorithm in range(2)))
-        # Hashing a round takes a second; whoever asks this process meanwhile is answered.
-        runs, frontiers = await asyncio.to_thread(self._verified, segments, trees)
-        await asyncio.to_thread(self.store.append, runs, segments, proof)
+        try:
+            trees = await asyncio.shield(fetch.trees)
+            self._ahead = None
+            if following := self._next_round(len(segments)):
+                self._fetch(segments[-1].size, following[-1].size)
+            # Hashing a round takes a moment; whoever asks this process meanwhile is answered.
+            runs, frontiers = await asyncio.to_thread(self._verified, segments, trees)
+            await asyncio.to_thread(self.store.append, runs, segments, proof)
+        except BaseException:
+            self._drop()
+            raise
         self._frontiers = frontiers
         self._waiting = self._waiting[len(segments) :]
         return True
 
+    def _fetch(self, begin: int, end: int) -> _Fetch:
+        """The leaves of both trees from `begin` to `end`, asked for now unless they are on their way."""
+        if self._ahead is None or (self._ahead.begin, self._ahead.end) != (begin, end):
+            self._drop()
+            trees = asyncio.gather(*(self._leaves(algorithm, begin, end) for algorithm in range(2)))
+            self._ahead = _Fetch(begin, end, trees)
+        return self._ahead
+
+    def _drop(self) -> None:
+        """Ask no further for tiles that are on their way."""
+        if self._ahead is not None:
+            self._ahead.trees.cancel()
+            self._ahead.trees.add_done_callback(_passed_over)
+            self._ahead = None
+
     def _forget(self) -> None:
         """Read the events behind what is kept again: what was told with a lie is not remembered."""
+        self._drop()
         self._waiting = []
         self._scanned = max(self._deployment.block, self.store.kept.block + 1) - 1
 
     async def _read_events(self) -> None:
-        """Events of the next blocks, each following the one before."""
-        if self._waiting and self._waiting[-1].size - self.store.kept.size >= self._round:
+        """Events of the next blocks, each following the one before; enough for this round and the next."""
+        if self._waiting and self._waiting[-1].size - self.store.kept.size >= 2 * self._round:
             return
         last = await self._reader.final_block()
         if last <= self._scanned:
@@ -254,21 +255,20 @@ class Mirror:
             raise MirrorEventForged(f"batch {event.number} does not link to batch {number}")
         return segment
 
-    def _next_round(self) -> list[Segment]:
-        """Some of the waiting events: as many as make a round."""
-        for position, one in enumerate(self._waiting):
-            if one.size - self.store.kept.size >= self._round:
-                return self._waiting[: position + 1]
-        return list(self._waiting)
+    def _next_round(self, skip: int) -> list[Segment]:
+        """As many of the waiting events, behind the first `skip`, as make a round."""
+        begin = self._waiting[skip - 1].size if skip else self.store.kept.size
+        for position in range(skip, len(self._waiting)):
+            if self._waiting[position].size - begin >= self._round:
+                return self._waiting[skip : position + 1]
+        return self._waiting[skip:]
 
-    async def _leaves(self, algorithm: int, end: int) -> list[bytes]:
-        """Leaf hashes from what is kept up to `end`."""
-        begin = self.store.kept.size
-        gate = asyncio.Semaphore(AT_ONCE)
+    async def _leaves(self, algorithm: int, begin: int, end: int) -> list[bytes]:
+        """Leaf hashes from `begin` up to `end`."""
 
         async def one(index: int) -> bytes:
             width = min(TILE_WIDTH, end - index * TILE_WIDTH)
-            async with gate:
+            async with self._gate:
                 data = await self._tiles.tile(self.log_id, algorithm, 0, index, width)
             return data[max(0, begin - index * TILE_WIDTH) * HASH_LEN :]
 
@@ -296,10 +296,16 @@ class Mirror:
         return out, frontiers
 
     async def _proved(self, last: Segment) -> bytes | None:
-        """The chain's proof of the newest link; None where the chain proves nothing."""
+        """The chain's proof of the round's last link; None where the chain proves nothing.
+
+        Of the block before the newest, where that holds the link already: its state is signed, while that of
+        the newest waits for one more block.
+        """
+        signed = await self._reader.final_block() - 1
         try:
             captured = await capture(
-                self._pool, self._deployment, self.log_id, last.number, (), None,
+                self._pool, self._deployment, self.log_id, last.number, (),
+                signed if signed >= last.block else None,
                 trusted=self._trust.chain(), expected_link=last.link,
             )  # fmt: skip
         except ChainError as error:

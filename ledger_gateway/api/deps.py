@@ -13,7 +13,7 @@ from protocol.errors import MalformedInput
 from protocol.identifiers import parse_hex32
 
 
-def gateway_of(request: Request) -> Gateway:
+async def gateway_of(request: Request) -> Gateway:
     """The context of this process."""
     found: Gateway = request.app.state.gateway
     return found
@@ -22,7 +22,7 @@ def gateway_of(request: Request) -> Gateway:
 GatewayDep = Annotated[Gateway, Depends(gateway_of)]
 
 
-def viewer(request: Request, gateway: GatewayDep) -> Viewer:
+async def viewer(request: Request, gateway: GatewayDep) -> Viewer:
     """The organisation that logged in, within its rate.
 
     Raises:
@@ -37,7 +37,7 @@ def viewer(request: Request, gateway: GatewayDep) -> Viewer:
 ViewerDep = Annotated[Viewer, Depends(viewer)]
 
 
-def case_id(
+async def case_id(
     x_case_id: Annotated[
         str | None,
         Header(pattern=r"^[0-9a-f]{64}$", description="opens a case's entries to who was told its id"),

@@ -12,13 +12,12 @@ from fastapi import APIRouter, Path, Response
 
 from evidence.errors import EvidenceNotFound
 from evidence.logs import load_log
-from evidence.tiles import ALGORITHMS, read_tiles
+from evidence.tiles import ALGORITHMS
 from evidence.witnessing import newest_checkpoint
 from ledger_gateway.api import deps
 from ledger_gateway.api.schemas import problems
 from ledger_gateway.api.submissions import UNPROVEN
 from ledger_gateway.gateway import Gateway
-from protocol.hashing import HASH_LEN
 from protocol.identifiers import parse_hex32
 from protocol.tilepath import MAX_LEVEL, TILE_WIDTH, parse_tile_path
 
@@ -58,14 +57,11 @@ async def sm3_checkpoint(log_id: LogId, gateway: deps.GatewayDep) -> Response:
 async def _tile(gateway: Gateway, log_id: str, algorithm: int, level: int, tile: str) -> Response:
     gateway.unproven.take(UNPROVEN)
     index, width = parse_tile_path(tile)
-    async with gateway.base.pool.acquire() as conn:
-        log = await load_log(conn, parse_hex32(log_id, "logId"))
-        key = (algorithm, level, index)
-        hashes = (await read_tiles(conn, log.log_no, [key])).get(key, b"")
-    if len(hashes) < width * HASH_LEN:
+    hashes = await gateway.tiles.get(parse_hex32(log_id, "logId"), (algorithm, level, index), width)
+    if hashes is None:
         raise EvidenceNotFound(f"no tile of {ALGORITHMS[algorithm].name} of this width yet", field="tile")
     headers = FOREVER if width == TILE_WIDTH else SHORT
-    return Response(hashes[: width * HASH_LEN], media_type="application/octet-stream", headers=headers)
+    return Response(hashes, media_type="application/octet-stream", headers=headers)
 
 
 async def _checkpoint(gateway: Gateway, log_id: str, algorithm: int) -> Response:

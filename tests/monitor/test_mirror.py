@@ -18,8 +18,9 @@ from chain import trustfile
 from chain.consortium import LogEntry
 from chain.evm import Evm
 from chain.rpc import Lie
+from monitor.errors import TilesWithheld
 from monitor.held_trust import HeldTrust
-from monitor.mirror import Mirror, MirrorEventForged, MirrorGap, TilesForged, TilesWithheld
+from monitor.mirror import Mirror, MirrorEventForged, MirrorGap, TilesForged
 from monitor.mirror_http import MirrorApp
 from monitor.mirror_store import EVENTS, STATE, MirrorStore
 from protocol.checkpoint import TREE_HASHES
@@ -184,6 +185,65 @@ def test_withheld_tiles_are_an_alarm_that_is_kept_and_ends_by_itself(
             await settle(made)
         (alarm,) = (tmp_path / "alarms.jsonl").read_text().splitlines()
         assert json.loads(alarm)["code"] == "TilesWithheld"
+
+    run(scenario())
+
+
+def test_the_next_round_is_fetched_meanwhile_and_no_whole_tile_twice_even_after_a_restart(
+    anchored: Anchored, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        tiles = Tiles(anchored.operator)
+        async with mirror(anchored, tmp_path, tiles, round_leaves=6) as (made, _):
+            assert await made.step()
+            assert made.store.kept.size == 8
+            # The third batch's tiles were asked for while the first two were written.
+            assert (0, 1, 256) in tiles.asked
+            assert made._ahead is not None
+            assert await made.step()
+            assert made.store.kept.size == 708
+            before = list(tiles.asked)
+        async with mirror(anchored, tmp_path, tiles, round_leaves=6) as (made, _):
+            await settle(made)
+        assert set(tiles.asked[len(before) :]) <= {(0, 2, 197), (1, 2, 197)}
+        whole = [one for one in tiles.asked if one[2] == 256]
+        assert len(whole) == len(set(whole)) == 4
+
+    run(scenario())
+
+
+def test_tiles_on_their_way_are_kept_when_the_chain_fails_and_dropped_when_it_lied(
+    anchored: Anchored, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        tiles = Tiles(anchored.operator)
+        async with mirror(anchored, tmp_path, tiles) as (made, _):
+
+            async def away(last: object) -> bytes:
+                raise LieTold
+
+            class LieTold(MirrorEventForged):
+                pass
+
+            class Away(CaseledgerError):
+                pass
+
+            async def gone(last: object) -> bytes:
+                raise Away
+
+            proved = made._proved
+            made._proved = gone  # type: ignore[method-assign]
+            with pytest.raises(Away):
+                await made.step()
+            assert made._ahead is not None
+            made._proved = away  # type: ignore[method-assign]
+            with pytest.raises(LieTold):
+                await made.step()
+            assert not made._ahead
+            assert not made._waiting
+            made._proved = proved  # type: ignore[method-assign]
+            await settle(made)
+            assert made.store.kept.size == sum(COUNTS)
 
     run(scenario())
 
