@@ -34,7 +34,7 @@ def grow(folder: Path) -> None:
         runs = [f.extend(leaves(a, begin, end)) for a, f in enumerate(frontiers)]
         sha256, sm3 = (f.root() for f in frontiers)
         segment = Segment(
-            number, end, *roots, bytes(32), number.to_bytes(32, "big"), number, number, bytes(32)
+            number, end, sha256, sm3, bytes(32), number.to_bytes(32, "big"), number, number, bytes(32)
         )
         store.append(runs, [segment], b"proof %d" % number)
         print(number, flush=True)
