@@ -33,7 +33,8 @@ from protocol.hashing import keccak256
 GOVERNANCE = "ConsortiumGovernance"
 REGISTRY = "ConsortiumRegistry"
 EVIDENCE_LOG = "EvidenceLog"
-CONTRACTS = (GOVERNANCE, REGISTRY, EVIDENCE_LOG)
+WORK_CALENDAR = "WorkCalendar"
+CONTRACTS = (GOVERNANCE, REGISTRY, EVIDENCE_LOG, WORK_CALENDAR)
 
 _PANIC = keccak256(b"Panic(uint256)")[:4]
 

@@ -16,6 +16,10 @@ from protocol.errors import CaseledgerError
 from protocol.hashing import keccak256
 
 CONTRACTS = ("ConsortiumRegistry", "ConsortiumGovernance", "EvidenceLog")
+"""What every deployment record names."""
+CASE_CONTRACTS = ("WorkCalendar",)
+"""Contracts of the case room."""
+ARTIFACTS = CONTRACTS + CASE_CONTRACTS
 EIP712_NAME = "caseledger"
 EIP712_VERSION = "1"
 
@@ -56,8 +60,8 @@ class DeploymentRecordInvalid(CaseledgerError):
 
 def load_artifact(contract: str) -> dict[str, Any]:
     """The committed artifact `chain/abi/<contract>.json`. Raises ArtifactUnknown."""
-    if contract not in CONTRACTS:
-        raise ArtifactUnknown(contract, field="contract", hint=f"one of {', '.join(CONTRACTS)}")
+    if contract not in ARTIFACTS:
+        raise ArtifactUnknown(contract, field="contract", hint=f"one of {', '.join(ARTIFACTS)}")
     text = resources.files("chain.abi").joinpath(f"{contract}.json").read_text("utf-8")
     artifact: dict[str, Any] = json.loads(text)
     return artifact
@@ -153,6 +157,11 @@ def log_immutables(chain_id: int, address: bytes, *, registry: bytes, governance
         "_registry": _address(registry),
         "governance": _address(governance),
     }
+
+
+def calendar_immutables(*, governance: bytes) -> dict[str, bytes]:
+    """All immutables of WorkCalendar; the address is 20 bytes."""
+    return {"governance": _address(governance)}
 
 
 def contract_address(sender: bytes, nonce: int) -> bytes:

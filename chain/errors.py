@@ -99,7 +99,7 @@ _STATUS: tuple[tuple[tuple[str, ...], int], ...] = (
             "RegistryKeyOrganisation", "RegistryKeyPurpose", "RegistryKeyState", "RegistryKeyNotYetValid",
             "RegistryKeyExpired", "RegistryKeyRevoked", "RegistryKeyUnknown", "RegistryOrganisation",
             "RegistryNotGovernance", "RegistryNotRegulator", "LogNotGovernance", "GovernanceNotItself",
-            "GovernanceNoVote",
+            "GovernanceNoVote", "CalendarNotGovernance",
         ),
         403,
     ),

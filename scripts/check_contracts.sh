@@ -23,7 +23,7 @@ echo "slither"
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/contracts"
-for folder in consortium evidence interfaces libraries; do
+for folder in cases consortium evidence interfaces libraries; do
   cp -R "contracts/$folder" "$copy/contracts/"
 done
 cp -R scripts foundry.toml slither.config.json "$copy/"

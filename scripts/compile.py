@@ -20,13 +20,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from chain.bytecode import CONTRACTS, post_london_opcodes  # noqa: E402
+from chain.bytecode import ARTIFACTS, post_london_opcodes  # noqa: E402
 
 COMPILER = "0.8.37+commit.f401782d"
 ENTRIES = {
     "ConsortiumRegistry": "contracts/consortium/ConsortiumRegistry.sol",
     "ConsortiumGovernance": "contracts/consortium/ConsortiumGovernance.sol",
     "EvidenceLog": "contracts/evidence/EvidenceLog.sol",
+    "WorkCalendar": "contracts/cases/WorkCalendar.sol",
 }
 SETTINGS: dict[str, Any] = {
     "evmVersion": "london",
@@ -152,7 +153,7 @@ def artifacts(output: Json, digest: str) -> dict[str, Json]:
     """The committed form of every contract."""
     names = _immutable_names(output)
     result: dict[str, Json] = {}
-    for contract in CONTRACTS:
+    for contract in ARTIFACTS:
         unit = ENTRIES[contract]
         compiled = output["contracts"][unit][contract]
         deployed = compiled["evm"]["deployedBytecode"]

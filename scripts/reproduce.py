@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import httpx  # noqa: E402
 
 from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, encode_values, interface  # noqa: E402
-from chain.bytecode import CONTRACTS, code_hash, creation_code, expected_code  # noqa: E402
+from chain.bytecode import ARTIFACTS, code_hash, creation_code, expected_code  # noqa: E402
 from chain.deployment import Deployment, load  # noqa: E402
 from protocol.errors import CaseledgerError  # noqa: E402
 from scripts.compile import Json, build, stale  # noqa: E402
@@ -98,8 +98,8 @@ def main() -> int:
         print(f"chain/abi/{name}: differs from what the sources give", file=sys.stderr)
     if differing:
         return 1
-    artifacts: dict[str, Json] = {name: json.loads(fresh[f"{name}.json"]) for name in CONTRACTS}
-    for name in CONTRACTS:
+    artifacts: dict[str, Json] = {name: json.loads(fresh[f"{name}.json"]) for name in ARTIFACTS}
+    for name in ARTIFACTS:
         print(
             f"{name}: reproduced, {len(artifacts[name]['deployedBytecode']) // 2 - 1} bytes of runtime code"
         )

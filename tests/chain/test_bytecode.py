@@ -9,10 +9,12 @@ from pyrevm import EVM, BlockEnv, CfgEnv, Env
 
 from chain.bindings import encode_values, interface
 from chain.bytecode import (
+    ARTIFACTS,
     CONTRACTS,
     ArtifactUnknown,
     DeploymentRecordInvalid,
     ImmutablesMismatch,
+    calendar_immutables,
     code_hash,
     contract_address,
     creation_code,
@@ -67,6 +69,11 @@ def test_expected_code_is_what_the_evm_deploys() -> None:
         # revm gives code back with the zeros that it pads it with for its own jump analysis.
         assert found.startswith(codes[name])
         assert not any(found[len(codes[name]) :])
+
+    encoded = encode_values(interface("WorkCalendar").constructor, (registry,))
+    made = evm.deploy("0x" + SENDER.hex(), creation_code(load_artifact("WorkCalendar"), encoded))
+    expected = deployed_code(load_artifact("WorkCalendar"), calendar_immutables(governance=governance))
+    assert (evm.get_code(made) or b"").rstrip(b"\0") == expected.rstrip(b"\0")
 
 
 @pytest.mark.parametrize("change", ["chainId", "rotationDelay", "delay", "address"])
@@ -151,7 +158,7 @@ def test_post_london_opcodes_are_found_but_not_in_push_data() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CONTRACTS)
+@pytest.mark.parametrize("name", ARTIFACTS)
 def test_committed_bytecode_is_london(name: str) -> None:
     artifact = load_artifact(name)
     assert post_london_opcodes(bytes.fromhex(artifact["deployedBytecode"][2:])) == []

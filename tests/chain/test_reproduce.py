@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chain.bytecode import CONTRACTS, load_artifact
+from chain.bytecode import ARTIFACTS, load_artifact
 from scripts.compile import build, collect_sources, input_digest, require_clean, stale
 from scripts.reproduce import compare_with_node, compile_with_solcx
 from tests.support.ledger import Ledger
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def artifacts() -> dict[str, dict[str, Any]]:
-    return {name: load_artifact(name) for name in CONTRACTS}
+    return {name: load_artifact(name) for name in ARTIFACTS}
 
 
 def test_the_sources_give_the_committed_bytecode() -> None:
