@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from protocol.entry import EvidenceClass
+from protocol.entry import parse_class
 from protocol.i18n import Language, Text
 
 _BEIJING = timezone(timedelta(hours=8))
@@ -53,7 +53,7 @@ def entry_lines(item: Mapping[str, Any], lang: Language) -> Iterator[str]:
     yield _line("id", item["id"], lang)
     yield _line("state", _state(item, lang), lang)
     privileged = _PRIVILEGED.choose(lang) if item.get("privileged") else ""
-    yield _line("class", EvidenceClass(item["class"]).label.choose(lang) + privileged, lang)
+    yield _line("class", parse_class(item["class"]).label.choose(lang) + privileged, lang)
     yield _line("log", f"{item['log']} #{item['index']}", lang)
     yield _line("submitter", f"{item['submitter']} #{item['sequence']}", lang)
     yield _line("case", item["case"], lang)

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from protocol.entry import EvidenceClass, parse_body, parse_leaf
+from cli.custody_lines import sheet_beside, summary
+from protocol.entry import parse_body, parse_class, parse_leaf
 from protocol.errors import CaseledgerError
 from protocol.i18n import Language, Text, language
 from protocol.identifiers import parse_hex32
@@ -24,10 +25,12 @@ from protocol.provenance import MAX_STATEMENT
 from verifier import wording
 from verifier.attested import Rules
 from verifier.content import ContentDigests, digest_stream
+from verifier.custody import MAX_SHEET
 from verifier.receipt import MAX_RECEIPT, SUFFIX, Receipt
 from verifier.trust import MAX_TRUST
 from verifier.verdict import Changed, Report, Result, Status, Verdict, complete
 from verifier.verify import verify_receipt
+from verifier.verify_custody import CustodyShown
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -57,6 +60,15 @@ _TEXTS = {
         "来源说明（.clp；默认取收据旁的那一份）",
         "provenance statement (.clp; the one beside the receipt by default)",
     ),
+    "custody": Text(
+        "保管流转单（.clc；默认取收据旁的那一份）",
+        "custody sheet (.clc; the one beside the receipt by default)",
+    ),
+    "event": Text(
+        "已知的流转记录的收据：流转单里应当有它（可多次）",
+        "receipt of a custody event that the sheet should hold (again for more)",
+    ),
+    "since": Text("流转单不得早于此时点", "the sheet must not be older than this"),
     "mldsa": Text("计入 ML-DSA-44 见证方签名（试行）", "count ML-DSA-44 cosignatures (experimental)"),
     "lang": Text("语言：zh 或 en", "language: zh or en"),
     "quiet": Text("不输出，只给退出码", "print nothing, only the exit code"),
@@ -105,6 +117,11 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--explain", action="store_true", help=words("explain"))
     parser.add_argument("--ignore", choices=["sha256"], help=words("ignore"))
     parser.add_argument("--provenance", type=Path, metavar="STATEMENT", help=words("provenance"))
+    parser.add_argument("--custody", type=Path, metavar="SHEET", help=words("custody"))
+    parser.add_argument(
+        "--custody-event", type=Path, action="append", default=[], metavar="RECEIPT", help=words("event")
+    )
+    parser.add_argument("--custody-since", metavar="TIME", help=words("since"))
     parser.add_argument("--ml-dsa", action="store_true", help=words("mldsa"))
     parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS, help=words("lang"))
     parser.add_argument("--quiet", action="store_true", help=words("quiet"))
@@ -119,12 +136,15 @@ def run(args: argparse.Namespace) -> int:
     trust = read_bounded(args.trust or held_trust(args.home), MAX_TRUST)
     rules = Rules(args.ignore == "sha256", args.ml_dsa)
     if args.receipt.is_dir():
-        if args.provenance is not None:
-            raise BadArgument("--provenance goes with one receipt", field="--provenance")
+        for name in ("provenance", "custody", "custody_event", "custody_since"):
+            if getattr(args, name):
+                option = "--" + name.replace("_", "-")
+                raise BadArgument(f"{option} goes with one receipt", field=option)
         return _folder(args, trust, at, case_id, lang, rules)
     if args.csv is not None:
         raise BadArgument("--csv goes with a folder", field="--csv")
-    report = check(args.receipt, args.file, trust, at, case_id, rules, args.provenance)
+    custody = _custody(args)
+    report = check(args.receipt, args.file, trust, at, case_id, rules, args.provenance, custody)
     if args.json:
         print(json.dumps({"receipt": str(args.receipt), **report.as_dict()}, ensure_ascii=False, indent=2))
     elif not args.quiet:
@@ -189,6 +209,20 @@ def _case(text: str | None) -> bytes | None:
         raise BadArgument(error.detail, field="--case") from None
 
 
+def _custody(args: argparse.Namespace) -> CustodyShown | None:
+    """What the command names of an item's custody; nothing where there is no sheet either."""
+    path = args.custody or sheet_beside(args.receipt)
+    if path is None:
+        if args.custody_event or args.custody_since:
+            raise BadArgument("--custody SHEET is needed", field="--custody")
+        return None
+    return CustodyShown(
+        read_bounded(path, MAX_SHEET),
+        tuple(read_bounded(one, MAX_RECEIPT) for one in args.custody_event),
+        parse_time(args.custody_since) if args.custody_since else 0,
+    )
+
+
 def check(
     receipt: Path,
     file: Path | None,
@@ -197,8 +231,9 @@ def check(
     case_id: bytes | None,
     rules: Rules | None = None,
     provenance: Path | None = None,
+    custody: CustodyShown | None = None,
 ) -> Report:
-    """Verify one receipt, with its document and its provenance statement if there are any."""
+    """Verify one receipt, with its document, provenance statement and custody sheet if there are any."""
     content = None if file is None else digest_file(file)
     data = read_bounded(receipt, MAX_RECEIPT)
     statement = provenance or statement_beside(receipt, data)
@@ -210,6 +245,7 @@ def check(
         at=at,
         case_id=case_id,
         provenance=None if statement is None else read_bounded(statement, MAX_STATEMENT),
+        custody=custody,
         ignore_sha256=asked.ignore_sha256,
         mldsa=asked.mldsa,
     )
@@ -236,7 +272,9 @@ def _check_or_say(
 ) -> Report:
     """As `check`; one unreadable file does not end a folder."""
     try:
-        return check(receipt, file, trust, at, case_id, rules)
+        sheet = sheet_beside(receipt)
+        custody = None if sheet is None else CustodyShown(read_bounded(sheet, MAX_SHEET))
+        return check(receipt, file, trust, at, case_id, rules, None, custody)
     except CannotRead as error:
         unread = Verdict("receipt", Status.INDETERMINATE, error.code, error.detail)
         return Report(at, complete({"receipt": unread}), {})
@@ -373,7 +411,7 @@ def describe(
         say("文件", "file") + colon + (printable(str(file)) if file else say("未提供", "none given"))
     )
     lines += _facts(report, lang, colon)
-    lines.append(say("核验时点", "evaluated at") + colon + _moment(report.evaluated_at, lang))
+    lines.append(say("核验时点", "evaluated at") + colon + moment(report.evaluated_at, lang))
     lines.append("")
     for verdict in report.verdicts:
         words = wording.say_code(verdict.code, lang)
@@ -417,7 +455,7 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
     if report.changed in (Changed.RECEIPT, Changed.TRUST_FILE) and "evidenceId" in facts:
         lines.append(Text("以下为收据自述，未经证实", "what the receipt says, unproved").choose(lang) + colon)
     if "evidenceId" in facts:
-        kind = EvidenceClass(int(facts["class"] or 0)).label.choose(lang)
+        kind = parse_class(int(facts["class"] or 0)).label.choose(lang)
         lines.append(Text("证据编号", "evidence id").choose(lang) + colon + str(facts["evidenceId"]))
         line = Text(
             "{kind}，提交机构 {submitter}，日志 {log} 第 {index} 号，入链 {time}{proved}",
@@ -428,16 +466,18 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
         lines.append(
             line.format(
                 lang, kind=kind, submitter=facts["submitter"], log=facts["log"], index=facts["index"],
-                time=_moment(int(facts["anchoredAt"] or 0), lang),
+                time=moment(int(facts["anchoredAt"] or 0), lang),
                 proved="" if opened else stated.choose(lang),
             )
         )  # fmt: skip
     if "notLaterThan" in facts and report.verdict("time").status in (Status.PASS, Status.REDUCED):
         by = wording.BOUNDS[str(facts["timeBy"])].choose(lang)
         line = Text("不晚于 {time} 已存在（依据：{by}）", "existed not later than {time} (by {by})")
-        lines.append(line.format(lang, time=_moment(int(facts["notLaterThan"] or 0), lang), by=by))
+        lines.append(line.format(lang, time=moment(int(facts["notLaterThan"] or 0), lang), by=by))
     lines += _signed_by(report, lang)
     lines += _provenance(report, lang)
+    if report.verdict("custody").status in (Status.PASS, Status.REDUCED):
+        lines += summary(facts, lambda seconds: moment(seconds, lang), lang)
     if "ignoredAlgorithm" in facts:
         lines.append(Text("按要求不依赖 SHA-256", "SHA-256 was ignored as asked").choose(lang))
     if "trustFingerprint" in facts:
@@ -490,7 +530,8 @@ def _provenance(report: Report, lang: Language) -> list[str]:
     return lines
 
 
-def _moment(seconds: int, lang: Language) -> str:
+def moment(seconds: int, lang: Language) -> str:
+    """A time as a person reads it."""
     try:
         if lang == "en":
             return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

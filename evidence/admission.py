@@ -20,6 +20,7 @@ from evidence.errors import (
 from evidence.logs import LogContext
 from evidence.ports import RegistryPort
 from protocol.acts import Purpose
+from protocol.custody import check_place
 from protocol.entry import Continuation
 from protocol.keyslot import KeySlot
 from protocol.submission import CheckedSubmission, Submission
@@ -32,6 +33,12 @@ def check_log(submission: Submission, log: LogContext) -> None:
     """Raise LogUnknown when the submission names another log."""
     if submission.log_id != log.log_id:
         raise LogUnknown("the submission is for another log", field="logId")
+
+
+def check_classes(checked: CheckedSubmission, log: LogContext) -> None:
+    """Custody events stand in custody logs and documents in evidence logs. Raises ClassMisplaced."""
+    for kind in {leaf[1] for leaf in checked.leaves}:
+        check_place(kind, log.origin)
 
 
 def check_signer(signer: bytes, organisation: int, registry: RegistryPort) -> KeySlot:

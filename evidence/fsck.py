@@ -26,6 +26,7 @@ from evidence.receipts import ReceiptMaker, open_body
 from evidence.tiles import ALGORITHMS, WIDTH, TileGrower, TileKey, extend, read_tiles
 from evidence.vault import Vault
 from protocol.acts import Submit, recover
+from protocol.custody import CustodyEvent, check_place
 from protocol.entry import Body, Continuation, Header, parse_body, unsequenced
 from protocol.errors import CaseledgerError
 from protocol.hashing import HASH_LEN, SHA256
@@ -267,6 +268,10 @@ class _LogCheck:
         except CaseledgerError as error:
             self.find("LeafMalformed", place, error.code)
             return
+        try:
+            check_place(head.evidence_class, self.log.origin)
+        except CaseledgerError as error:
+            self.find(error.code, place, error.detail)
         if head.submitter != submission["organisation"]:
             self.find("SubmitterMismatch", place, f"{head.submitter}, signed by {submission['organisation']}")
         if head.sequence != submission["first_sequence"] + position:
@@ -289,7 +294,10 @@ class _LogCheck:
         except CaseledgerError as error:
             self.find("BodyDamaged", place, error.code)
             return
-        digest = body.root_sha256 if isinstance(body, Continuation) else body.content_sha256
+        if isinstance(body, Continuation):
+            digest = body.root_sha256
+        else:
+            digest = body.item if isinstance(body, CustodyEvent) else body.content_sha256
         if _key(row["tag_key"]) != vault.tag(digest):
             self.find("DigestTagMismatch", place)
         own = (

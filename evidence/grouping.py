@@ -15,6 +15,7 @@ from operator import itemgetter
 
 from evidence.ports import PromiseSigner
 from evidence.vault import NONCE_LEN, Vault
+from protocol.custody import CustodyEvent
 from protocol.entry import Continuation
 from protocol.hashing import SHA256
 from protocol.submission import PROMISE_TAG, Acceptance, CheckedSubmission, Promise, group_leaf
@@ -65,6 +66,9 @@ def stage(checked: CheckedSubmission, signer: bytes, vault: Vault) -> Staged:
         nonce += NONCE_LEN
         if view is None:
             tags.append(key_of(tag_of(Continuation.parse(body).root_sha256)))
+            continue
+        if isinstance(view, CustodyEvent):
+            tags.append(key_of(tag_of(view.item)))
             continue
         tags.append(key_of(tag_of(view.content_sha256)))
         if view.raw_links:

@@ -184,6 +184,7 @@ class Acceptor:
             raise Busy("the service is stopping")
         self._check_room(len(submission.entries))
         checked = submission.check()
+        admission.check_classes(checked, self.log)
         digest = checked.act().digest(self.log.domain)
         signer = await self._recoverer.recover(digest, submission.signature)
         slot = admission.check_signer(signer, submission.organisation, self._registry)

@@ -20,7 +20,7 @@ from evidence.tiles import ALGORITHMS
 from evidence.timestamps_repository import sources
 from evidence.vault import Vault
 from evidence.witnessing import states
-from protocol.entry import Body, EvidenceClass, Relation, evidence_id, parse_body, parse_leaf
+from protocol.entry import Body, EntryClass, EvidenceClass, Relation, evidence_id, parse_body, parse_leaf
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.i18n import Text
 from storage.db import TRANSIENT, AnyConnection, Pool, unavailable
@@ -77,7 +77,7 @@ class EvidenceView:
     index: int
     submitter: int
     sequence: int
-    evidence_class: EvidenceClass
+    evidence_class: EntryClass
     privileged: bool
     case: bytes
     state: EvidenceState
@@ -509,7 +509,7 @@ class EvidenceService:
             media_type=body.media_type if body else None,
         )
 
-    def _body(self, leaf: bytes, sealed: bytes | None, kind: EvidenceClass) -> Body | None:
+    def _body(self, leaf: bytes, sealed: bytes | None, kind: EntryClass) -> Body | None:
         if sealed is None:
             return None
         body = parse_body(open_body(self._vault, leaf, sealed), kind)

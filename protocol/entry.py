@@ -10,9 +10,10 @@ import re
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from protocol import cbor, expect
+from protocol.custody import CustodyEvent, CustodyKind
 from protocol.errors import LimitExceeded, MalformedInput
 from protocol.hashing import SHA256, sha256, sm3
 from protocol.i18n import Text
@@ -78,6 +79,10 @@ _CLASS_LABELS = {
 }
 
 
+EntryClass: TypeAlias = "EvidenceClass | CustodyKind"
+"""What a leaf says that it is: a document or continuation, or a custody event (custody.md §1)."""
+
+
 class Relation(IntEnum):
     """How an entry stands to an earlier one."""
 
@@ -106,7 +111,7 @@ _RELATION_LABELS = {
 class Header:
     """First 48 bytes of a leaf. Sequence 0 means not yet assigned."""
 
-    evidence_class: EvidenceClass
+    evidence_class: EntryClass
     submitter: int
     case_commitment: bytes
     sequence: int = 0
@@ -153,16 +158,18 @@ class Header:
         return cls(parse_class(kind), submitter, case, sequence, flags, number)
 
 
-def parse_class(number: int) -> EvidenceClass:
+def parse_class(number: int) -> EntryClass:
     """The class of a number.
 
     Raises:
         UnknownEvidenceClass
     """
-    try:
-        return EvidenceClass(number)
-    except ValueError:
-        raise UnknownEvidenceClass(f"class: {number} is not defined", field="class") from None
+    for kinds in (EvidenceClass, CustodyKind):
+        try:
+            return kinds(number)
+        except ValueError:
+            continue
+    raise UnknownEvidenceClass(f"class: {number} is not defined", field="class")
 
 
 class Link(NamedTuple):
@@ -313,8 +320,10 @@ def _link(value: cbor.Value) -> Link:
     return Link(known, expect.octets(evidence, "links", 32))
 
 
-def parse_body(data: bytes, evidence_class: EvidenceClass) -> Body | Continuation:
+def parse_body(data: bytes, evidence_class: EntryClass) -> Body | Continuation | CustodyEvent:
     """The body that belongs to an entry of this class."""
+    if isinstance(evidence_class, CustodyKind):
+        return CustodyEvent.parse(data, evidence_class)
     if evidence_class is EvidenceClass.LOG_CONTINUATION:
         return Continuation.parse(data)
     return Body.parse(data)
@@ -362,7 +371,7 @@ _BODY = re.compile(
 
 
 def check_body(data: bytes) -> BodyView:
-    """Check the body of a document's entry (any class but 128) and cut out what intake needs.
+    """Check the body of a document's entry (class 1 to 10) and cut out what intake needs.
 
     Accepts exactly what `Body.parse` accepts, several times faster.
 

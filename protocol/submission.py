@@ -10,13 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from protocol import cbor, entry, expect, tree
 from protocol.acts import SIGNATURE_LEN, BadSignature, Domain, Signer, Submit, recover
+from protocol.custody import CustodyEvent, CustodyKind
 from protocol.entry import BodyView, EvidenceClass
 from protocol.errors import CaseledgerError, LimitExceeded, MalformedInput
 from protocol.hashing import SHA256, sha256, sm3
@@ -31,6 +32,8 @@ PROMISE_TAG = b"caseledger/promise/v1"
 
 EntryBytes = tuple[bytes, bytes]
 """Header (48 bytes, sequence zero) and body."""
+EntryView: TypeAlias = "BodyView | CustodyEvent"
+"""What intake needs of a body."""
 
 
 class SubmitterMismatch(CaseledgerError):
@@ -176,7 +179,7 @@ class Submission:
         allowed = _header_starts(self.organisation)
         leaf_state, check_body = SHA256.leaf, entry.check_body
         no_case = bytes(32)
-        views: list[BodyView | None] = []
+        views: list[EntryView | None] = []
         leaves: list[bytes] = []
         hashes: list[bytes] = []
         try:
@@ -195,16 +198,19 @@ class Submission:
             raise MalformedInput("entries: the same entry twice", field="entries")
         return CheckedSubmission(self, tuple(views), tuple(leaves), tuple(hashes), tree.root(SHA256, hashes))
 
-    def _check_unusual(self, header: bytes, body: bytes) -> BodyView | None:
-        """The slow way: says what is wrong, and lets a log continuation through when it stands alone."""
+    def _check_unusual(self, header: bytes, body: bytes) -> EntryView | None:
+        """The slow way: says what is wrong; takes custody events, and a continuation that stands alone."""
         parsed = entry.Header.parse(header)
+        kind = parsed.evidence_class
         if parsed.submitter != self.organisation:
             raise SubmitterMismatch(
                 f"submitter {parsed.submitter}, signed by {self.organisation}", field="header"
             )
         if parsed.sequence:
             raise MalformedInput("the sequence is assigned by the log and must be zero", field="header")
-        if parsed.evidence_class is not EvidenceClass.LOG_CONTINUATION:
+        if isinstance(kind, CustodyKind):
+            return CustodyEvent.parse(body, kind)
+        if kind is not EvidenceClass.LOG_CONTINUATION:
             return entry.check_body(body)
         if len(self.entries) != 1:
             raise MalformedInput("a log continuation is submitted alone", field="header")
@@ -293,7 +299,7 @@ class CheckedSubmission:
     """
 
     submission: Submission
-    views: tuple[BodyView | None, ...]
+    views: tuple[EntryView | None, ...]
     leaves: tuple[bytes, ...]
     leaf_hashes: tuple[bytes, ...]
     root: bytes

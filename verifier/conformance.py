@@ -45,6 +45,12 @@ def _receipt(value: Json) -> str:
     return check(value)
 
 
+def _custody(value: Json) -> str:
+    from verifier.conformance_custody import check
+
+    return check(value)
+
+
 def _checkpoint(value: Json) -> str:
     from verifier.conformance_checkpoint import check_checkpoint
 
@@ -69,6 +75,7 @@ CHECKS: dict[str, Check] = {
     "mpt-qbft": _mpt_qbft,
     "entry": _entry,
     "receipt": _receipt,
+    "custody": _custody,
     "checkpoint": _checkpoint,
     "cosignature": _cosignature,
     "policy": _policy,

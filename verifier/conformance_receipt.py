@@ -33,7 +33,7 @@ def check(value: Json) -> str:
     """Verify one line; result and evidence id when it holds, what reduces trust among it."""
     fields = Fields(value)
     fields.skip("about")
-    receipt, trust = _octets(fields, "receipt"), _octets(fields, "trust")
+    receipt, trust = octets(fields, "receipt"), octets(fields, "trust")
     at = fields.integer("at")
     if not 0 <= at <= MAX_TIME:
         raise fields.invalid("at", "seconds UTC below 2^40")
@@ -58,7 +58,7 @@ def check(value: Json) -> str:
     raise ReceiptRefused(verdict.code, f"{report.result.value}: {verdict.detail}", verdict.name)
 
 
-def _octets(fields: Fields, key: str) -> bytes:
+def octets(fields: Fields, key: str) -> bytes:
     """Hex or base64. Every receipt and trust file begins with 84 7x, which base64 writes with an h."""
     text = fields.text(key)
     if _HEX.fullmatch(text):

@@ -53,6 +53,7 @@ class Changed(Enum):
     TRUST_FILE = "trust-file"
     CASE = "case-id"
     PROVENANCE = "provenance"
+    CUSTODY = "custody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,8 @@ class Report:
             return Changed.CASE
         if failed.name == "provenance":
             return Changed.PROVENANCE
+        if failed.name == "custody":
+            return Changed.CUSTODY
         return Changed.FILE if failed.code == "ContentMismatch" else Changed.RECEIPT
 
     def as_dict(self) -> dict[str, object]:

@@ -10,7 +10,8 @@ from functools import lru_cache
 from hmac import compare_digest
 
 from protocol import entry
-from protocol.entry import Body, Continuation, EvidenceClass
+from protocol.custody import check_place
+from protocol.entry import Body, EvidenceClass
 from protocol.errors import UnknownVersion
 from protocol.hashing import SHA256, SM3, sha256, sm3
 from protocol.identifiers import case_commitment, case_ref
@@ -24,6 +25,7 @@ from verifier.receipt import Core, Receipt
 from verifier.trust import TrustFile
 from verifier.verdict import Facts, Inconclusive, Report, Status, Step, Verdict, complete
 from verifier.verify_chain import steps_4_to_9
+from verifier.verify_custody import CustodyShown, Ground, step_custody
 from verifier.verify_provenance import step_provenance
 
 
@@ -35,6 +37,7 @@ def verify_receipt(
     at: int,
     case_id: bytes | None = None,
     provenance: bytes | None = None,
+    custody: CustodyShown | None = None,
     ignore_sha256: bool = False,
     mldsa: bool = False,
 ) -> Report:
@@ -42,7 +45,8 @@ def verify_receipt(
 
     `content` are the digests of the file that is claimed to be the document, None when there is none to
     compare; `case_id` (32 bytes) is checked when given; `provenance` is an encoded provenance statement
-    (docs/spec/provenance.md), None when none is shown. `ignore_sha256`: SHA-256 counts as broken
+    (docs/spec/provenance.md), None when none is shown; `custody` is what is shown of the item's custody
+    (docs/spec/custody.md). `ignore_sha256`: SHA-256 counts as broken
     (docs/spec/attestation.md §6); `mldsa`: ML-DSA-44 cosignatures count. Never raises for anything inside the
     arguments.
     """
@@ -65,9 +69,16 @@ def verify_receipt(
         if parsed.attestations and found["inclusion"].status is Status.PASS:
             attested = evaluate(parsed, known, anchor.payload, at, rules)
         steps_4_to_9(parsed.core, anchor.payload, attested, at, rules, found, facts)
+        if custody is not None and found["inclusion"].status is Status.PASS:
+
+            def again(data: bytes) -> Report:
+                return verify_receipt(data, trust, at=at, ignore_sha256=ignore_sha256, mldsa=mldsa)
+
+            step_custody(Ground(parsed.core, anchor.payload, at, ignore_sha256, again), custody, found, facts)
     kinds = parsed.attestations if parsed else ()
     unknown = tuple(one.kind for one, read in zip(kinds, known, strict=True) if read is None)
-    return Report(at, complete(found, _REASONS), facts, unknown, attested.ordered())
+    reasons = _REASONS if custody is None else _REASONS[1:]
+    return Report(at, complete(found, reasons), facts, unknown, attested.ordered())
 
 
 _REASONS = (("custody", "DigestsOnly"), ("provenance", "DigestsOnly"))
@@ -160,8 +171,8 @@ def _step2_content(
         if content is None:
             raise Inconclusive(Status.NOT_CHECKED, "NoFileGiven")
         body = entry.parse_body(core.body, leaf.header.evidence_class)
-        if isinstance(body, Continuation):
-            raise Inconclusive(Status.INDETERMINATE, "NoContent", "a log continuation describes no file")
+        if not isinstance(body, Body):
+            raise Inconclusive(Status.INDETERMINATE, "NoContent", "such an entry describes no file")
         _compare_content(step, body, content, rules)
 
 
@@ -192,6 +203,7 @@ def _step3_inclusion(core: Core, case_id: bytes | None, found: dict[str, Verdict
         head = entry.parse_leaf(core.leaf).header
         if head.evidence_class is EvidenceClass.LOG_CONTINUATION and where.index != 0:
             raise errors.ContinuationMisplaced(f"at index {where.index}", field="leaf index")
+        check_place(head.evidence_class, core.log.origin)
         if case_id is not None:
             _compare_case(core, head.case_commitment, case_id)
             step.note("leaf.case", head.case_commitment)

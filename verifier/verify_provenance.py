@@ -5,7 +5,7 @@ from __future__ import annotations
 from hmac import compare_digest
 
 from protocol import entry
-from protocol.entry import Body
+from protocol.entry import Body, EvidenceClass
 from protocol.provenance import LAG_BOUNDS, Provenance, provenance_digest
 from verifier.errors import ProvenanceAfterAnchor, ProvenanceMismatch
 from verifier.receipt import Core
@@ -74,5 +74,6 @@ def _lag(core: Core, body: Body | None, stated: Provenance | None, facts: Facts)
     if event is None:
         return
     lag = core.link.time - event
-    bound = LAG_BOUNDS.get(entry.parse_leaf(core.leaf).header.evidence_class)
+    kind = entry.parse_leaf(core.leaf).header.evidence_class
+    bound = LAG_BOUNDS.get(kind) if isinstance(kind, EvidenceClass) else None
     facts |= {"anchorLag": lag, "anchorLagLong": bound is not None and lag > bound}

@@ -40,6 +40,10 @@ CHANGED = {
     Changed.PROVENANCE: Text(
         "来源说明与存证时不同", "the provenance statement is not the one that was recorded"
     ),
+    Changed.CUSTODY: Text(
+        "保管流转单被改动、有缺页，或属于另一份材料",
+        "the custody sheet was changed, lacks an event, or is of another item",
+    ),
 }
 LIMITS = Text(
     "本结论只说明记录是否完整、何时入链、由哪个机构的密钥签署；不说明内容是否真实，也不代替法院的认定。",
@@ -68,7 +72,10 @@ NOT_CHECKED = {
         "when the document was made: only that it was not later than shown",
     ),
     "signer": Text("密钥实际由谁掌管；该区块之后的吊销", "who held the key; revocation after that block"),
-    "custody": Text("只有摘要，未作核验", "only a digest is recorded"),
+    "custody": Text(
+        "所记的事是否属实；是否有人未作登记即行接触",
+        "whether the events took place as stated, and whether anybody acted without recording it",
+    ),
     "provenance": Text("来源说明所述是否真实", "whether what a provenance statement says is true"),
     "neutrality": Text("信任文件以外的利益关系", "interests that the trust file does not state"),
 }
@@ -76,6 +83,37 @@ _CODES = {
     "Ok": Text("", ""),
     "EarlierStepFailed": Text("前面的步骤未通过，未继续", "an earlier step did not pass"),
     "DigestsOnly": Text("只有摘要", "digests only"),
+    "CustodyContinuous": Text("逐条相接，无缺漏", "every event continues the one before, none is missing"),
+    "CustodyNoEvents": Text("日志声明没有流转记录", "the log states that there are no events"),
+    "CustodyBodiesWithheld": Text(
+        "逐条相接，部分内容未出示", "every event continues the one before; some are not shown in full"
+    ),
+    "CustodyUnlinked": Text(
+        "相邻两条内容均未出示，无从确认相接",
+        "two events in a row are not shown: nothing says that they follow",
+    ),
+    "CustodyOutdated": Text(
+        "流转单早于所要求的时点，或早于已知的记录", "the sheet is older than asked for, or than a known event"
+    ),
+    "CustodyKnownEventInvalid": Text(
+        "用于比对的流转记录本身不成立", "a known event that was given for comparison does not hold"
+    ),
+    "MalformedCustody": Text("保管流转单格式不合规范", ""),
+    "CustodyOtherItem": Text("流转单或其中一条属于另一份材料", ""),
+    "CustodyLogNotTrusted": Text("信任文件未列出该运营方的这个流转日志", ""),
+    "CustodyStatementInvalid": Text("日志对流转条数的声明签名不成立", ""),
+    "CustodyInFuture": Text("流转记录或声明的时间尚未到来", ""),
+    "CustodyGap": Text("缺少一条流转记录", ""),
+    "CustodyReordered": Text("流转记录的次序被调换", ""),
+    "CustodyChanged": Text("一条流转记录被替换", ""),
+    "CustodyCountMismatch": Text("出示的条数与日志声明不同", ""),
+    "CustodyHeadMismatch": Text("最后一条与日志声明不同", ""),
+    "CustodyHolderMismatch": Text("移交方并不持有，或接收方未被移交", ""),
+    "CustodyAfterAnchor": Text("所述时间晚于入链时间", ""),
+    "CustodyBeyondCheckpoint": Text("记录在日志声明的大小之外", ""),
+    "CustodyCheckpointMismatch": Text("日志声明的树根与入链的不同", ""),
+    "CustodyEventWithheld": Text("日志隐去了一条已入链的流转记录", ""),
+    "ClassMisplaced": Text("该类记录不应出现在这种日志里", ""),
     "NoProvenance": Text("存证时没有附来源说明", "no provenance statement was recorded"),
     "ProvenanceIncomplete": Text("来源说明不完整", "the provenance statement is incomplete"),
     "ProvenanceMismatch": Text(
@@ -84,7 +122,7 @@ _CODES = {
     "ProvenanceAfterAnchor": Text("所述生成时间晚于入链时间", "the stated event is later than the anchor"),
     "MalformedProvenance": Text("来源说明无法解析", "the provenance statement cannot be read"),
     "NoFileGiven": Text("没有提供文件", "no file was given"),
-    "NoContent": Text("日志接续记录不对应任何文件", "a log continuation describes no file"),
+    "NoContent": Text("该类记录不对应任何文件", "such an entry describes no file"),
     "BodyWithheld": Text("正文已隐去或销毁", "the body was withheld or erased"),
     "OutsideTrustWindow": Text(
         "核验时点不在信任文件有效期内", "evaluation time outside the trust file's window"
@@ -271,6 +309,9 @@ COMPARED = {
     "signer.key": Text("签名密钥", "signing key"),
     "signer.organisation": Text("密钥所属机构编号", "organisation index of the key"),
     "signer.asOf": Text("密钥状态截至区块", "key state as of block"),
+    "custody.count": Text("日志声明的流转条数", "events that the log states"),
+    "custody.size": Text("声明所及的日志大小", "size of the log that the statement covers"),
+    "custody.head": Text("最后一条的哈希一致", "hash of the last event, as stated"),
     "neutrality.largest": Text("最大利益群体的投票权", "largest interest group's power"),
 }
 

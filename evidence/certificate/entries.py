@@ -12,7 +12,7 @@ from evidence.certificate.model import Block, Column, Pairs, Section, Style, Tab
 from evidence.certificate.statement import Statement
 from evidence.certificate.text import CODE_LEN, duration, moment, short_moment, size, visible
 from protocol import entry
-from protocol.entry import Body, EvidenceClass
+from protocol.entry import Body, EntryClass, EvidenceClass
 from protocol.i18n import Language
 from protocol.provenance import MAX_TEXT, Provenance
 from verifier import attestation, wording
@@ -60,7 +60,7 @@ class Entry:
         return Provenance.parse(self.provenance)
 
     @property
-    def evidence_class(self) -> EvidenceClass:
+    def evidence_class(self) -> EntryClass:
         return entry.parse_leaf(self.parsed.core.leaf).header.evidence_class
 
     @property
