@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from protocol import expect
+from protocol import expect, sm2
 from protocol.acts import address_of
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.identifiers import format_address, parse_address
 
-Kind: TypeAlias = Literal["secp256k1", "ed25519", "x25519", "ml-dsa-44"]
-KINDS: tuple[Kind, ...] = ("secp256k1", "ed25519", "x25519", "ml-dsa-44")
+Kind: TypeAlias = Literal["secp256k1", "ed25519", "x25519", "ml-dsa-44", "sm2"]
+KINDS: tuple[Kind, ...] = ("secp256k1", "ed25519", "x25519", "ml-dsa-44", "sm2")
 MAX_FILE = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PURPOSE = re.compile(r"[a-z][a-z-]{0,31}")
@@ -174,9 +174,31 @@ class MlDsa44Key:
         return key.sign(message)
 
 
-Key: TypeAlias = "Secp256k1Key | Ed25519Key | X25519Key | MlDsa44Key"
-_WITH_PUBLIC: dict[str, type[Ed25519Key] | type[X25519Key] | type[MlDsa44Key]] = {
-    one.kind: one for one in (Ed25519Key, X25519Key, MlDsa44Key)
+@dataclass(frozen=True)
+class Sm2Key:
+    """Signs submissions once more, with SM2; needs the extra `sm2`."""
+
+    kind: ClassVar[Kind] = "sm2"
+    label: KeyLabel
+    private: bytes = field(repr=False)
+    public_key: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public_key", sm2.public_of(self.private))
+
+    @property
+    def public(self) -> str:
+        """x and y of the public key (64 bytes) in hex."""
+        return self.public_key.hex()
+
+    def sign(self, message: bytes) -> bytes:
+        """r and s, 64 bytes, with the standard user id."""
+        return sm2.sign(self.private, message)
+
+
+Key: TypeAlias = "Secp256k1Key | Ed25519Key | X25519Key | MlDsa44Key | Sm2Key"
+_WITH_PUBLIC: dict[str, type[Ed25519Key] | type[X25519Key] | type[MlDsa44Key] | type[Sm2Key]] = {
+    one.kind: one for one in (Ed25519Key, X25519Key, MlDsa44Key, Sm2Key)
 }
 
 
@@ -190,6 +212,8 @@ def new_key(kind: str, label: KeyLabel) -> Key:
         return X25519Key(label, X25519PrivateKey.generate().private_bytes_raw())
     if kind == "ml-dsa-44":
         return MlDsa44Key(label, MLDSA44PrivateKey.generate().private_bytes_raw())
+    if kind == "sm2":
+        return Sm2Key(label, sm2.new_private())
     raise MalformedInput(f"kind: one of {', '.join(KINDS)} is expected", field="kind")
 
 
@@ -306,6 +330,14 @@ def load_mldsa44(path: Path) -> MlDsa44Key:
     key = load_key(path)
     if not isinstance(key, MlDsa44Key):
         raise KeyKindMismatch(f"{path.name} holds {key.kind}, ml-dsa-44 is needed", field=path.name)
+    return key
+
+
+def load_sm2(path: Path) -> Sm2Key:
+    """A key file that must hold an SM2 key."""
+    key = load_key(path)
+    if not isinstance(key, Sm2Key):
+        raise KeyKindMismatch(f"{path.name} holds {key.kind}, sm2 is needed", field=path.name)
     return key
 
 

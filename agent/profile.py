@@ -1,8 +1,8 @@
 """Who this agent is and what it believes: key files, the accepted trust file, the gateways it uses.
 
-Table `[agent]` of `<home>/caseledger.toml`: `key` (name of the act key), `auth_key`, `hpke_key`, `gateways`
-(list of addresses), `rpc` (addresses of nodes of our own), `trust` (path of the accepted trust file, relative
-to the home).
+Table `[agent]` of `<home>/caseledger.toml`: `key` (name of the act key), `auth_key`, `hpke_key`, `sm2_key`,
+`gateways` (list of addresses), `rpc` (addresses of nodes of our own), `trust` (path of the accepted trust
+file, relative to the home).
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import KeyNotFound, TrustMissing
-from agent.keys import Key, Secp256k1Key, X25519Key, key_path, list_keys, load_key, load_x25519
+from agent.keys import (
+    Key,
+    Secp256k1Key,
+    Sm2Key,
+    X25519Key,
+    key_path,
+    list_keys,
+    load_key,
+    load_sm2,
+    load_x25519,
+)
 from agent.submit import TrustedLog
 from protocol.acts import Domain
 from protocol.errors import CaseledgerError, MalformedInput
@@ -48,6 +58,8 @@ class Profile:
     gateways: tuple[str, ...]
     rpc: tuple[str, ...] = ()
     """Nodes of our own, to check what a gateway shows; none is common."""
+    sm2_key: Sm2Key | None = None
+    """Signs submissions once more; only where the settings name one."""
 
     @property
     def journal_path(self) -> Path:
@@ -115,6 +127,7 @@ def load_profile(
         },
         gateways=tuple(gateways or table.get("gateways") or ()),
         rpc=tuple(table.get("rpc") or ()),
+        sm2_key=load_sm2(key_path(folder, str(table["sm2_key"]))) if "sm2_key" in table else None,
     )
 
 

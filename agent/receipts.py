@@ -17,6 +17,7 @@ from agent.client import GatewayClient, ReceiptItem
 from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable
 from agent.hashing import RECEIPT_SUFFIX
 from agent.journal import Entry, Journal, State
+from agent.sm2_envelope import Sm2Envelopes
 from verifier.content import ContentDigests
 from verifier.verdict import Result, Status
 from verifier.verify import verify_receipt
@@ -63,7 +64,9 @@ class ReceiptCollector:
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         on_received: Callable[[int], None] = lambda count: None,
+        envelopes: Sm2Envelopes | None = None,
     ) -> None:
+        """`envelopes` add the organisation's SM2 signature before a receipt is saved."""
         self._journal = journal
         self._gateways = list(gateways)
         self._trust = trust
@@ -71,6 +74,7 @@ class ReceiptCollector:
         self._clock = clock
         self._sleep = sleep
         self._on_received = on_received
+        self._envelopes = envelopes
         self._seen: set[int] = set()
 
     def wait(self, entries: Sequence[int] | None, *, folder: Path | None, seconds: float) -> Collection:
@@ -191,7 +195,8 @@ class ReceiptCollector:
                 self._seen.add(entry.id)
                 done.invalid.append((entry, code or result))
                 continue
-            path = save_receipt(entry, item.receipt, folder)
+            data = item.receipt if self._envelopes is None else self._envelopes.add(entry, item.receipt)
+            path = save_receipt(entry, data, folder)
             noted.append((entry.id, str(path), result))
             done.received.append(Received(entry, path, result))
         if noted:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.client import GatewayClient
     from agent.journal import Entry, Journal
     from agent.profile import Profile
+    from agent.sm2_envelope import Sm2Envelopes
     from agent.submit import Delivery
 
 EXIT_OK = 0
@@ -323,6 +324,15 @@ def _send(session: _Session, patience: float) -> Delivery:
     return delivery
 
 
+def _envelopes(session: _Session) -> Sm2Envelopes | None:
+    """Where the settings name an SM2 key."""
+    if session.profile.sm2_key is None:
+        return None
+    from agent.sm2_envelope import Sm2Envelopes
+
+    return Sm2Envelopes(session.journal, session.profile.sm2_key, session.profile.act_key)
+
+
 def _settle(session: _Session) -> int:
     """Gives back what closed logs hold no more; nothing to do where the trust file names none."""
     from agent.receipts import ReceiptCollector
@@ -407,6 +417,7 @@ def _collect(
         clock=time.time,
         sleep=time.sleep,
         on_received=progress.by,
+        envelopes=_envelopes(session),
     ).wait(numbers, folder=folder, seconds=seconds)
     session.say("received", received=len(collection.received), pending=collection.pending)
     for entry, code in collection.invalid:

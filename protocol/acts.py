@@ -25,7 +25,7 @@ DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address v
 SIGNATURE_LEN = 65
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-_TYPE = re.compile(r"([A-Za-z]+)\(([^()]*)\)")
+_TYPE = re.compile(r"([A-Za-z][A-Za-z0-9]*)\(([^()]*)\)")
 _UINT = re.compile(r"uint(\d+)")
 
 

@@ -14,7 +14,7 @@ from scripts.bootstrap import REQUIREMENTS, ROOT, Installer
 PROJECT = ["pyproject.toml", "requirements/build.in"]
 RUN = ("gateway", "devnet", "certificate")
 # Without `ipfs`: what it needs comes as source only, and the locks are installed from wheels.
-ALL = (*RUN, "pkcs11", "dev")
+ALL = (*RUN, "pkcs11", "sm2", "dev")
 LOCKS = {
     "bootstrap": ["requirements/bootstrap.in"],
     "node": ["requirements/node.in"],

@@ -141,11 +141,45 @@ class ChainAttestation:
         return cls(chainproof.parse(proof))
 
 
-Known: TypeAlias = "WitnessAttestation | TokenAttestation | RenewalAttestation | ChainAttestation"
+@dataclass(frozen=True, slots=True)
+class Sm2Attestation:
+    """The submission's roots signed by an SM2 key; `statement`: by the act key, which names that key."""
+
+    kind: ClassVar[str] = "sm2"
+    public_key: bytes
+    statement: bytes
+    signature: bytes
+    path_sm3: tuple[bytes, ...]
+
+    def encode(self) -> Attestation:
+        """As the receipt lists it."""
+        return _pack(self.kind, [self.public_key, self.statement, self.signature, self.path_sm3])
+
+    @classmethod
+    def parse(cls, members: Sequence[Value], position: int) -> Sm2Attestation:
+        _, public_key, statement, signature, path = expect.array(members, cls.kind, 5)
+        return cls(
+            expect.octets(public_key, "public key", 64),
+            expect.octets(statement, "statement", 65),
+            expect.octets(signature, "signature", 64),
+            expect.digests(path, "path", MAX_PATH),
+        )
+
+
+Known: TypeAlias = (
+    "WitnessAttestation | TokenAttestation | RenewalAttestation | ChainAttestation | Sm2Attestation"
+)
 _KINDS: dict[
     str,
-    type[WitnessAttestation] | type[TokenAttestation] | type[RenewalAttestation] | type[ChainAttestation],
-] = {one.kind: one for one in (WitnessAttestation, TokenAttestation, RenewalAttestation, ChainAttestation)}
+    type[WitnessAttestation]
+    | type[TokenAttestation]
+    | type[RenewalAttestation]
+    | type[ChainAttestation]
+    | type[Sm2Attestation],
+] = {
+    one.kind: one
+    for one in (WitnessAttestation, TokenAttestation, RenewalAttestation, ChainAttestation, Sm2Attestation)
+}
 
 
 def parse(attestation: Attestation, position: int) -> Known | None:

@@ -26,6 +26,7 @@ from verifier.attestation import (
     ChainAttestation,
     Known,
     RenewalAttestation,
+    Sm2Attestation,
     TokenAttestation,
     Where,
     WitnessAttestation,
@@ -34,6 +35,7 @@ from verifier.chainproof import ChainProof
 from verifier.errors import CheckpointTooSmall, CosignatureInFuture
 from verifier.merkle_verify import root_from_inclusion
 from verifier.receipt import Core, Receipt
+from verifier.sm2_envelope import check_sm2
 from verifier.trust_payload import TrustedLog, TrustPayload
 from verifier.verdict import Finding
 from verifier.witness_policy import quorum_by
@@ -92,6 +94,8 @@ class Attested:
     stamps: tuple[Stamp, ...] = ()
     proofs: tuple[tuple[int, ChainProof], ...] = ()
     """Position and chain proof of the `chain` attestations."""
+    sm2_key: bytes | None = None
+    """The SM2 key (64 bytes) that signed the submission too."""
     witness_error: CaseledgerError | None = None
     token_error: CaseledgerError | None = None
 
@@ -130,6 +134,11 @@ def evaluate(
     _Witnesses(receipt.core, log, payload, at, rules, out).run(_of(known, WitnessAttestation))
     _Tokens(receipt, known, payload, at, rules, out).run()
     out.proofs = tuple((position, one.proof) for position, one in _of(known, ChainAttestation))
+    for position, one in _of(known, Sm2Attestation):
+        code, detail = check_sm2(receipt.core, one)
+        out.findings.append(Finding(position, one.kind, code, detail))
+        if code == "Ok" and out.sm2_key is None:
+            out.sm2_key = one.public_key
     return out
 
 

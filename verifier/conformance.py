@@ -69,6 +69,12 @@ def _policy(value: Json) -> str:
     return check_policy(value)
 
 
+def _sm2(value: Json) -> str:
+    from verifier.conformance_sm2 import check
+
+    return check(value)
+
+
 CHECKS: dict[str, Check] = {
     "merkle": _merkle,
     "ics23": _ics23,
@@ -79,6 +85,7 @@ CHECKS: dict[str, Check] = {
     "checkpoint": _checkpoint,
     "cosignature": _cosignature,
     "policy": _policy,
+    "sm2": _sm2,
 }
 """Kind to check. A check raises CaseledgerError, or returns what was proved, for `detail`."""
 

@@ -377,3 +377,9 @@ class ProvenanceMismatch(ProofRefused):
 
 class ProvenanceAfterAnchor(ProofRefused):
     title = "a stated event later than the anchor"
+
+
+class Sm2KeyNotBound(ProofRefused):
+    """The key that signed the submission did not say that this SM2 key is the organisation's."""
+
+    title = "the SM2 key is not the submitter's"

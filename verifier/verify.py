@@ -69,6 +69,9 @@ def verify_receipt(
         if parsed.attestations and found["inclusion"].status is Status.PASS:
             attested = evaluate(parsed, known, anchor.payload, at, rules)
         steps_4_to_9(parsed.core, anchor.payload, attested, at, rules, found, facts)
+        signer = found.get("signer")
+        if attested.sm2_key and signer and signer.status in (Status.PASS, Status.REDUCED):
+            facts["sm2Key"] = attested.sm2_key.hex()
         if custody is not None and found["inclusion"].status is Status.PASS:
 
             def again(data: bytes) -> Report:

@@ -149,6 +149,9 @@ _CODES = {
         "不依赖 SHA-256 时，没有国密时间戳或见证方签名可依",
         "without SHA-256 no SM3 token or cosignature is left to rest on",
     ),
+    "Sm2NotChecked": Text("此处没有 SM2 算法，未核验", "SM2 is not available here: not checked"),
+    "Sm2KeyNotBound": Text("提交人的登记密钥没有认可这把 SM2 密钥", ""),
+    "Sm2SignatureInvalid": Text("SM2 签名不成立", ""),
     "MalformedAttestation": Text("附加证明格式不合规范", "an attestation not of the specified form"),
     "CheckpointMalformed": Text("日志检查点格式不合规范", ""),
     "CheckpointSignatureInvalid": Text("日志对检查点的签名不成立", ""),
@@ -321,6 +324,7 @@ KINDS = {
     "rfc3161": Text("可信时间戳", "time-authority token"),
     "renewal": Text("时间戳续期", "renewal"),
     "chain": Text("重新证明", "later chain proof"),
+    "sm2": Text("SM2 签名", "SM2 signature"),
 }
 """Kinds of attestation."""
 BOUNDS = {
