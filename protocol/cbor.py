@@ -8,7 +8,7 @@ a decoder that accepts bytes has also proved that encoding the value gives the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from protocol.errors import LimitExceeded, MalformedInput
 
@@ -193,9 +193,10 @@ class _Decoder:
         previous = b""
         for _ in range(pairs):
             start = self.position
-            key = self.item(0)
-            if isinstance(key, bool) or not isinstance(key, (int, str)):
+            # By its first byte: what an array in a key's place holds is not looked at, however deep.
+            if start < len(self.data) and self.data[start] >> 5 not in (_UINT, _TEXT):
                 raise MalformedInput(f"map key at {start} is neither integer nor text")
+            key = cast("Key", self.item(0))
             encoded = self.data[start : self.position]
             if encoded <= previous:
                 raise MalformedInput(f"map keys not ascending at {start}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from protocol import expect
 from protocol.errors import CaseledgerError, LimitExceeded, MalformedInput
 from protocol.hashing import HASH_LEN, SHA256, SM3, HashAlg, sha256
 from protocol.identifiers import MAX_ORIGIN, check_origin
@@ -269,7 +270,7 @@ def check_key_name(name: str, field: str = "key name") -> str:
     """
     if (
         _KEY_NAME.fullmatch(name) is None
-        or not name.isprintable()
+        or expect.has_control(name)
         or len(name.encode("utf-8", "surrogatepass")) > MAX_KEY_NAME
     ):
         raise CheckpointMalformed(

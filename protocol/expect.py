@@ -22,6 +22,10 @@ _STEP = [1 if byte in b"[{" else -1 for byte in range(256)]
 MAX_NESTING = 64
 """Arrays and objects inside one another; our documents need fewer than ten."""
 
+_CONTROL = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff]"
+)
+
 UINT32_MAX = 2**32 - 1
 UINT40_MAX = 2**40 - 1
 UINT53_MAX = 2**53 - 1
@@ -71,9 +75,17 @@ def text(value: object, field: str, maximum: int) -> str:
         raise MalformedInput(f"{field}: text is expected", field=field)
     if not 1 <= len(value.encode("utf-8", "surrogatepass")) <= maximum:
         raise MalformedInput(f"{field}: 1 to {maximum} bytes are expected", field=field)
-    if not value.isprintable():
+    if has_control(value):
         raise MalformedInput(f"{field}: control characters are not allowed", field=field)
     return value
+
+
+def has_control(value: str) -> bool:
+    """Whether a text holds what no reader would see: controls, what reorders or hides text, lone surrogates.
+
+    A fixed list (docs/spec/entry.md): what is *printable* differs from one version of Unicode to the next.
+    """
+    return _CONTROL.search(value) is not None
 
 
 def array(

@@ -8,7 +8,7 @@ from typing import ClassVar
 from protocol import cbor, expect
 from protocol.cbor import Value
 from protocol.entry import EvidenceClass
-from protocol.errors import MalformedInput
+from protocol.errors import MalformedInput, UnknownVersion
 from protocol.hashing import sha256
 
 VERSION = 1
@@ -110,14 +110,14 @@ class Provenance:
             MalformedProvenance, UnknownVersion
         """
         try:
-            value = expect.fields(
-                cbor.decode(data, max_bytes=MAX_STATEMENT, max_depth=3, max_items=64),
-                "provenance",
-                range(12),
-            )
+            found = cbor.decode(data, max_bytes=MAX_STATEMENT, max_depth=3, max_items=64)
+            if isinstance(found, dict) and 0 in found:
+                expect.version(found[0], VERSION, "provenance version")
+            value = expect.fields(found, "provenance", range(12))
+        except UnknownVersion:
+            raise
         except MalformedInput as error:
             raise MalformedProvenance(error.detail, field=error.field) from None
-        expect.version(value[0], VERSION, "provenance version")
         try:
             form = None if value[10] is None else expect.uint(value[10], "form", len(FORMS) - 1)
             return cls(

@@ -30,7 +30,7 @@ from verifier.merkle_tree import tree_root
 from verifier.proto import put_bytes, put_message, put_sfixed64, put_uint, uvarint
 
 MAX_VALIDATORS = 1000
-MAX_TOTAL_POWER = (1 << 63) // 8
+MAX_TOTAL_POWER = ((1 << 63) - 1) // 8
 MAX_SECONDS = 253402300799  # 9999-12-31T23:59:59Z
 _PRECOMMIT = 2
 
@@ -82,7 +82,7 @@ class BlockId:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The 14 header fields that the block hash covers. Hashes have 32 bytes; four may be empty."""
+    """The 14 header fields that the block hash covers. Hashes have 32 bytes; five may be empty."""
 
     version_block: int
     version_app: int
@@ -101,8 +101,9 @@ class Header:
     proposer_address: bytes
 
     def __post_init__(self) -> None:
-        always = (self.validators_hash, self.next_validators_hash, self.consensus_hash, self.app_hash)
-        maybe = (self.last_commit_hash, self.data_hash, self.last_results_hash, self.evidence_hash)
+        always = (self.validators_hash, self.next_validators_hash, self.app_hash)
+        last = (self.last_commit_hash, self.last_results_hash)
+        maybe = (*last, self.data_hash, self.consensus_hash, self.evidence_hash)
         if any(len(h) != 32 for h in always) or any(len(h) not in (0, 32) for h in maybe):
             raise CometMalformed("a header hash has the wrong length", field="header")
         if len(self.proposer_address) != 20:

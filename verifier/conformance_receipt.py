@@ -46,9 +46,18 @@ def check(value: Json) -> str:
     mldsa = fields.raw("mlDsa") if fields.has("mlDsa") else False
     if not isinstance(mldsa, bool):
         raise fields.invalid("mlDsa", "true or false")
+    shown = fields.has("provenance") and fields.raw("provenance") is not None
+    statement = octets(fields, "provenance") if shown else None
     fields.done()
     report = verify_receipt(
-        receipt, trust, content=content, at=at, case_id=case_id, ignore_sha256=ignore, mldsa=mldsa
+        receipt,
+        trust,
+        content=content,
+        at=at,
+        case_id=case_id,
+        provenance=statement,
+        ignore_sha256=ignore,
+        mldsa=mldsa,
     )
     if report.result in (Result.VALID, Result.VALID_REDUCED_TRUST):
         missing = f" ({', '.join(dict.fromkeys(report.missing))})" if report.missing else ""
@@ -59,7 +68,9 @@ def check(value: Json) -> str:
 
 
 def octets(fields: Fields, key: str) -> bytes:
-    """Hex or base64. Every receipt and trust file begins with 84 7x, which base64 writes with an h."""
+    """Hex or base64, which are told apart: a receipt's and a trust file's first letter is an h in base64, a
+    statement's an r.
+    """
     text = fields.text(key)
     if _HEX.fullmatch(text):
         return bytes.fromhex(text)

@@ -51,6 +51,8 @@ def lookup_hashed(root: bytes, path: bytes, proof: Sequence[bytes]) -> bytes | N
     """As `lookup`, for a 32-byte path that is hashed already."""
     if len(proof) > MAX_NODES:
         raise MptLimit(f"{len(proof)} nodes, at most {MAX_NODES}", field="proof")
+    if any(len(node) > MAX_NODE_BYTES for node in proof):
+        raise MptLimit(f"a node has more than {MAX_NODE_BYTES} bytes", field="proof")
     if root == EMPTY_ROOT and (not proof or list(proof) == [b"\x80"]):
         return None
     walk = _Walk([nibble for byte in path for nibble in (byte >> 4, byte & 15)], proof)
@@ -98,8 +100,6 @@ class _Walk:
         if self.used == len(self.proof):
             raise MptProofIncomplete(field="proof")
         raw = self.proof[self.used]
-        if len(raw) > MAX_NODE_BYTES:
-            raise MptLimit(f"a node has {len(raw)} bytes, at most {MAX_NODE_BYTES}", field="proof")
         if keccak256(raw) != reference:
             raise MptNodeMismatch(f"node {self.used}", field="proof")
         if self.used and len(raw) < 32:
@@ -171,7 +171,11 @@ def account(state_root: bytes, address: bytes, proof: Sequence[bytes]) -> Accoun
     fields = [item for item in record if isinstance(item, bytes)]
     if len(fields) != 4 or len(fields[2]) != 32 or len(fields[3]) != 32:
         raise MptMalformedValue("account items have the wrong form", field="accountProof")
-    return Account(rlp.to_int(fields[0], 8), rlp.to_int(fields[1], 32), fields[2], fields[3])
+    try:
+        nonce, balance = rlp.to_int(fields[0], 8), rlp.to_int(fields[1], 32)
+    except RlpMalformed as error:
+        raise MptMalformedValue("nonce or balance has leading zeros", field="accountProof") from error
+    return Account(nonce, balance, fields[2], fields[3])
 
 
 def storage(storage_root: bytes, slot: bytes, proof: Sequence[bytes]) -> bytes | None:

@@ -71,7 +71,7 @@ def parse_header(raw: bytes) -> QbftHeader:
     if len(extra) != 5 or not isinstance(extra[0], bytes) or len(extra[0]) != 32:
         raise QbftMalformedHeader("extraData is not QBFT's", field="header_rlp")
     validators, vote, seals = (_byte_fields(_list(extra[i])) for i in (1, 2, 4))
-    if any(len(v) != 20 for v in validators) or len(vote) not in (0, 2) or any(len(s) != 65 for s in seals):
+    if any(len(v) != 20 for v in validators) or len(vote) not in (0, 2):
         raise QbftMalformedHeader("extraData lists are not QBFT's", field="header_rlp")
     if vote and (len(vote[0]) != 20 or len(vote[1]) > 1):
         raise QbftMalformedHeader("vote is not an address and a type", field="header_rlp")
@@ -144,8 +144,6 @@ def verify_header(raw: bytes, validators: Sequence[bytes]) -> tuple[QbftHeader, 
     header = parse_header(raw)
     if header.validators != trusted:
         raise QbftValidatorsMismatch(field="validators")
-    if len(header.seals) > len(trusted):
-        raise QbftSealRepeated("more seals than validators", field="seals")
     sealers: list[bytes] = []
     for seal in header.seals:
         sealer = recover_sealer(header.seal_hash, seal)

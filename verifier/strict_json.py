@@ -26,6 +26,7 @@ from verifier.errors import (
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 MAX_BYTES = 4 << 20
+MAX_ELEMENTS = 1024
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,19}")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-f]{2})*|(?:[0-9A-F]{2})*)")
@@ -67,6 +68,7 @@ def loads(data: bytes) -> Json:
     try:
         text = data.decode("utf-8")
         value: Json = _DECODER.decode(text)
+        _check_arrays(value)
     except UnicodeDecodeError as error:
         raise JsonMalformed("not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -74,6 +76,19 @@ def loads(data: bytes) -> Json:
     except RecursionError as error:
         raise JsonLimit("nested too deep") from error
     return value
+
+
+def _check_arrays(value: Json) -> None:
+    """Every array, also one in a field that is ignored: what is refused does not hang on who reads it."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            if len(item) > MAX_ELEMENTS:
+                raise JsonLimit(f"an array of more than {MAX_ELEMENTS} elements")
+            left.extend(item)
+        elif isinstance(item, dict):
+            left.extend(item.values())
 
 
 def parse_hex(text: str, length: int | None = None) -> bytes:
@@ -178,7 +193,7 @@ class Fields:
     def child(self, key: str) -> Fields:
         return Fields(self.raw(key), self.name(key))
 
-    def items(self, key: str, limit: int = 1024) -> list[Json]:
+    def items(self, key: str, limit: int = MAX_ELEMENTS) -> list[Json]:
         value = self.raw(key)
         if not isinstance(value, list):
             raise self.invalid(key, "an array")
@@ -186,10 +201,10 @@ class Fields:
             raise JsonLimit(f"more than {limit} elements", field=self.name(key))
         return value
 
-    def children(self, key: str, limit: int = 1024) -> list[Fields]:
+    def children(self, key: str, limit: int = MAX_ELEMENTS) -> list[Fields]:
         return [Fields(v, f"{self.name(key)}[{i}]") for i, v in enumerate(self.items(key, limit))]
 
-    def texts(self, key: str, limit: int = 1024) -> list[str]:
+    def texts(self, key: str, limit: int = MAX_ELEMENTS) -> list[str]:
         values = self.items(key, limit)
         out = [value for value in values if isinstance(value, str)]
         if len(out) != len(values):

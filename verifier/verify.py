@@ -62,8 +62,11 @@ def verify_receipt(
         facts |= _receipt_facts(parsed)
         _step2_content(parsed.core, content, found, rules)
         _step3_inclusion(parsed.core, case_id, found, rules)
-        if found["content"].status is not Status.FAIL and found["inclusion"].status is Status.PASS:
-            step_provenance(parsed.core, provenance, found, facts)
+    known_good = (
+        parsed and found["content"].status is not Status.FAIL and found["inclusion"].status is Status.PASS
+    )
+    core = parsed.core if parsed and known_good else None
+    step_provenance(core, provenance, found, facts, ignore_sha256=ignore_sha256)
     attested = Attested()
     if parsed and anchor:
         if parsed.attestations and found["inclusion"].status is Status.PASS:
@@ -84,7 +87,7 @@ def verify_receipt(
     return Report(at, complete(found, reasons), facts, unknown, attested.ordered())
 
 
-_REASONS = (("custody", "DigestsOnly"), ("provenance", "DigestsOnly"))
+_REASONS = (("custody", "DigestsOnly"),)
 
 
 def _trust_facts(anchor: TrustFile) -> Facts:

@@ -6,32 +6,49 @@ from hmac import compare_digest
 
 from protocol import entry
 from protocol.entry import Body, EvidenceClass
+from protocol.errors import UnknownVersion
 from protocol.provenance import LAG_BOUNDS, Provenance, provenance_digest
 from verifier.errors import ProvenanceAfterAnchor, ProvenanceMismatch
 from verifier.receipt import Core
 from verifier.verdict import Facts, Inconclusive, Status, Step, Verdict
 
 
-def step_provenance(core: Core, statement: bytes | None, found: dict[str, Verdict], facts: Facts) -> None:
-    """Run after *content* and *inclusion*: the body has the leaf's digests, the leaf is in the log.
+def step_provenance(
+    core: Core | None,
+    statement: bytes | None,
+    found: dict[str, Verdict],
+    facts: Facts,
+    *,
+    ignore_sha256: bool = False,
+) -> None:
+    """Run after *content* and *inclusion*; `core` is None unless they hold.
 
     `statement`: the encoded provenance statement, None when none was shown.
     """
+    if core is None:
+        code = "DigestsOnly" if statement is None else "EarlierStepFailed"
+        found["provenance"] = Verdict("provenance", Status.NOT_CHECKED, code)
+        return
     body = _body(core)
     stated: Provenance | None = None
     with Step("provenance", found) as step:
         if statement is None:
             raise Inconclusive(Status.NOT_CHECKED, "DigestsOnly")
-        if body is None:
+        if ignore_sha256:
+            raise Inconclusive(Status.NOT_CHECKED, "AlgorithmIgnored")
+        if core.body is None:
             raise Inconclusive(Status.NOT_CHECKED, "BodyWithheld")
-        if body.provenance is None:
+        if body is None or body.provenance is None:
             raise Inconclusive(Status.NOT_CHECKED, "NoProvenance")
         digest = provenance_digest(statement)
         if not compare_digest(digest, body.provenance):
             raise ProvenanceMismatch(
                 f"{digest.hex()}, recorded is {body.provenance.hex()}", field="provenance"
             )
-        read = Provenance.parse(statement)
+        try:
+            read = Provenance.parse(statement)
+        except UnknownVersion as error:
+            raise Inconclusive(Status.INDETERMINATE, error.code, error.detail) from None
         step.note("provenance.digest", digest)
         if read.generated_at is not None and read.generated_at > core.link.time:
             raise ProvenanceAfterAnchor(f"{read.generated_at} > {core.link.time}", field="generated at")

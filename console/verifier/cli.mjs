@@ -1,16 +1,19 @@
 #!/usr/bin/env node
-/** `node cli.mjs RECEIPT [FILE] --trust TRUST [--at T] [--case HEX] [--json]`, or `node cli.mjs conformance KIND`. */
-import { createReadStream, openSync, readSync, fstatSync, closeSync } from "node:fs";
+/** `node cli.mjs RECEIPT [FILE] --trust TRUST [--provenance STATEMENT] [--at T] [--case HEX] [--json]`, or `node cli.mjs conformance KIND`. */
+import { closeSync, createReadStream, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { fromHex } from "./core/bytes.js";
+import { fromHex, hex } from "./core/bytes.js";
 import { answer, CONFORMANCE_KINDS, receiptReport } from "./core/conformance.js";
 import { Refusal } from "./core/errors.js";
 import { ContentHasher } from "./core/hashing.js";
 import { LINE_LIMIT, parseLine } from "./core/json.js";
 import { plain } from "./core/plain.js";
+import { STATEMENT_LIMIT } from "./core/provenance.js";
+import { recordedProvenance } from "./core/receipt.js";
 import { verifyReceipt } from "./core/verify.js";
 
-const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--at SECONDS] [--case HEX] [--ignore sha256] [--json]\n"
+const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--provenance STATEMENT] [--at SECONDS] [--case HEX] [--ignore sha256] [--json]\n"
   + `       cli.mjs conformance ${CONFORMANCE_KINDS.join("|")} [--verdicts]`;
 
 class Usage extends Error {}
@@ -26,6 +29,13 @@ function readBounded(path, limit) {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** The provenance statement that the receipt's body names, in the receipt's folder. */
+function statementBeside(path, bytes) {
+  const digest = recordedProvenance(bytes);
+  const beside = digest && join(dirname(path), `provenance-${hex(digest).slice(0, 16)}.clp`);
+  return beside && existsSync(beside) ? beside : null;
 }
 
 async function hashFile(path) {
@@ -52,7 +62,9 @@ async function verify({ values, positionals }) {
   const receipt = readBounded(receiptPath, 65536);
   const trust = readBounded(values.trust, 1 << 20);
   const content = filePath ? await hashFile(filePath) : null;
-  const report = verifyReceipt(receipt, trust, { content, at, caseId, ignoreSha256: values.ignore === "sha256" });
+  const statement = values.provenance ?? statementBeside(receiptPath, receipt);
+  const provenance = statement && readBounded(statement, STATEMENT_LIMIT);
+  const report = verifyReceipt(receipt, trust, { content, at, caseId, provenance, ignoreSha256: values.ignore === "sha256" });
   if (values.json) {
     console.log(JSON.stringify(plain({ receipt: receiptPath, ...report }), null, 2));
   } else {
@@ -108,7 +120,7 @@ async function conformance({ values, positionals }) {
 async function main() {
   try {
     const options = {
-      trust: { type: "string" }, at: { type: "string" }, case: { type: "string" },
+      trust: { type: "string" }, at: { type: "string" }, case: { type: "string" }, provenance: { type: "string" },
       json: { type: "boolean", default: false }, ignore: { type: "string" }, verdicts: { type: "boolean", default: false },
     };
     let parsed;

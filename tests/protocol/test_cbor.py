@@ -86,6 +86,14 @@ def test_limits_are_held() -> None:
         cbor.decode(b"\x98\x40" + b"\x00" * 64, max_bytes=100, max_items=64)
 
 
+@pytest.mark.parametrize("key", ["80", "a0", "8180", "818181818180", "9880"])
+def test_what_stands_in_a_keys_place_is_not_looked_into(key: str) -> None:
+    """However deep it is: its depth is not what is wrong with it."""
+    with pytest.raises(MalformedInput) as refused:
+        cbor.decode(bytes.fromhex(f"a1{key}00"), max_bytes=100, max_depth=1)
+    assert refused.value.code == "MalformedInput"
+
+
 def test_deep_nesting_of_a_large_input_is_refused_at_once() -> None:
     start = time.process_time()
     with pytest.raises(LimitExceeded):

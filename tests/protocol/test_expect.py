@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import MalformedInput
-from protocol.expect import MAX_NESTING, json_value, nesting
+from protocol.expect import MAX_NESTING, json_value, nesting, text
 
 LARGE = 1 << 24
 
@@ -33,6 +33,19 @@ def raised_limit() -> Iterator[None]:
 def test_deep_text_is_refused_and_not_followed(raised_limit: None, text: bytes) -> None:
     with pytest.raises(MalformedInput):
         json_value(text, "body", max_bytes=LARGE)
+
+
+@pytest.mark.parametrize("name", ["中\u3000文", "a\xa0b", "\U00040000", "é", "x y"])
+def test_a_text_may_hold_what_a_reader_sees(name: str) -> None:
+    assert text(name, "name", 100) == name
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\x00", "\x1f", "\x7f", "\x9f", "\xad", "\u200b", "\u202e", "\u2066", "\ufeff", "\ud800"]
+)
+def test_a_text_does_not_hide_or_reorder(hidden: str) -> None:
+    with pytest.raises(MalformedInput):
+        text(f"a{hidden}b", "name", 100)
 
 
 @pytest.mark.parametrize("text", [b'"' + b"[" * 1000 + b'"', b'["' + b"\\\\{" * 1000 + b'"]'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import random
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.hashing import SHA256, SM3, HashAlg, sha256, sm3
-from tests.support import mutations
+from tests.support import inner_mutations, mutations
 from tests.support.fakechain import seeded
 from verifier.merkle_tree import Tree
 
@@ -85,14 +86,38 @@ def _entry(rng: random.Random) -> dict[str, Any]:
     return dict(line)
 
 
-def _base(rng: random.Random, kind: str) -> dict[str, Any]:
-    if kind == "merkle":
-        return _merkle(rng)
-    if kind == "entry":
-        return _entry(rng)
-    if kind == "ics23":
-        return dict(copy.deepcopy(rng.choice(COMETBFT)))
-    return dict(copy.deepcopy(rng.choice(QBFT["storage_proofs"] * 4 + QBFT["headers"])))
+def _ics23(rng: random.Random) -> dict[str, Any]:
+    line = copy.deepcopy(rng.choice(COMETBFT))
+    if rng.random() < 0.3:
+        side = line[rng.choice(("storage", "storage", "account"))]
+        places = [(one, "data") for one in side["ops"]] + ([(side, "value")] if "value" in side else [])
+        where, key = rng.choice(places)
+        damaged = inner_mutations.proto_changed(rng, base64.b64decode(where[key]))
+        where[key] = base64.b64encode(damaged).decode()
+        line["broken"] = True
+    return dict(line)
+
+
+def _qbft(rng: random.Random) -> dict[str, Any]:
+    line = copy.deepcopy(rng.choice(QBFT["storage_proofs"] * 4 + QBFT["headers"]))
+    how = rng.random()
+    if how < 0.3:
+        line["header_rlp"] = inner_mutations.qbft_header_changed(rng, _unhex(line["header_rlp"])).hex()
+        line["broken"] = True
+    elif how < 0.45 and "proof" in line:
+        nodes = rng.choice((line["proof"]["accountProof"], line["proof"]["storageProof"][0]["proof"]))
+        if nodes:
+            at = rng.randrange(len(nodes))
+            nodes[at] = inner_mutations.rlp_changed(rng, _unhex(nodes[at])).hex()
+            line["broken"] = True
+    return dict(line)
+
+
+def _unhex(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+MAKERS = {"merkle": _merkle, "entry": _entry, "ics23": _ics23, "mpt-qbft": _qbft}
 
 
 def places(value: Any) -> Iterator[Place]:
@@ -171,7 +196,7 @@ def lines(kind: str, seed: int, count: int) -> Iterator[tuple[bytes, bool]]:
     """
     rng = random.Random(f"{kind} {seed}")  # noqa: S311
     for _ in range(count):
-        line = _base(rng, kind)
+        line = MAKERS[kind](rng)
         broken = line.pop("broken", False)
         raw = rng.random() < 0.15
         changes = 0 if broken or raw or rng.random() < 0.1 else rng.choice((1, 1, 1, 1, 2))

@@ -42,6 +42,7 @@ class Case:
     content: bytes | None
     case: bytes | None
     ignore: bool = False
+    provenance: bytes | None = None
 
 
 def head(major: int, value: int) -> bytes:

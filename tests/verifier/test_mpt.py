@@ -231,6 +231,10 @@ def test_accounts_are_read_strictly() -> None:
     assert mpt.account(root, bytes(20), proof) == mpt.Account(1, 0, BIG, KEY)
     with pytest.raises(MptAccountAbsent):
         mpt.account(root, b"\1" * 20, proof)
+    for number in (b"\0", b"\0\1", b"\1" * 9):
+        root, proof = account_trie([number, b"", BIG, KEY])
+        with pytest.raises(MptMalformedValue):
+            mpt.account(root, bytes(20), proof)
     for record in ([b"\1", b"", BIG], [b"\1", b"", BIG, KEY[1:]], [b"\1", b"", [BIG], KEY], b"x" * 40):
         with pytest.raises(MptMalformedValue):
             mpt.account(*_with_address(account_trie(record)))

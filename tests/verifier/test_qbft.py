@@ -230,13 +230,26 @@ def test_later_forks_add_fields_that_the_hash_covers() -> None:
         {"extra": {3: b"\1" * 5}},
         {"extra": {3: []}},
         {"extra": {4: b""}},
-        {"extra": {4: [bytes(64)]}},
     ],
 )
 def test_headers_of_another_form_are_refused(change: dict[str, Any]) -> None:
     raw, _ = make(SIGNERS[:4], **change)
     with pytest.raises((QbftMalformedHeader, RlpMalformed)):
         qbft.parse_header(raw)
+
+
+@pytest.mark.parametrize("size", [0, 64, 66])
+def test_a_seal_of_another_length_is_a_bad_seal(size: int) -> None:
+    raw, validators = make(SIGNERS[:4], extra={4: [bytes(size)] * 5})
+    with pytest.raises(QbftSealInvalid):
+        qbft.verify_header(raw, validators)
+
+
+def test_extra_data_that_is_no_rlp_is_named_so() -> None:
+    fields = rlp.decode(make(SIGNERS[:4])[0])
+    assert isinstance(fields, list)
+    with pytest.raises(RlpMalformed):
+        qbft.parse_header(rlp.encode([*fields[:12], b"\xc2\x81", *fields[13:]]))
 
 
 def test_extra_data_must_be_one_list_of_five() -> None:

@@ -101,3 +101,9 @@ def test_getters_refuse_other_types_and_name_the_field() -> None:
         Fields({"a": ["00"] * 1025}).texts("a")
     with pytest.raises(CaseledgerError):
         Fields([])
+
+
+def test_a_long_array_is_refused_where_nobody_reads_it() -> None:
+    assert loads(b'{"about": {"x": [%s]}}' % b",".join([b"1"] * 1024))
+    with pytest.raises(JsonLimit):
+        loads(b'{"about": {"x": [%s]}}' % b",".join([b"1"] * 1025))

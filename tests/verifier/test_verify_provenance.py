@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from protocol.provenance import Collector, EnvironmentCheck, Provenance
+from tests.support.attacks import OPERATED, SUCCESSOR
 from tests.support.world import LINK_TIME, World
 from verifier.verdict import Changed, Report, Result, Status
 from verifier.verify import verify_receipt
@@ -111,5 +112,27 @@ def test_a_file_that_was_changed_says_nothing_about_provenance() -> None:
         at=LINK_TIME + 10,
         provenance=STATED.encode(),
     )
-    assert told(report)[0] is Status.NOT_CHECKED
+    assert told(report) == (Status.NOT_CHECKED, "EarlierStepFailed")
     assert report.changed is Changed.FILE
+
+
+def test_a_statement_of_a_later_version_is_left_undecided() -> None:
+    later = STATED.encode().replace(b"\xac\x00\x01", b"\xac\x00\x02", 1)
+    report = verified(World(provenance=later), later)
+    assert told(report) == (Status.INDETERMINATE, "UnknownVersion")
+    assert report.result is Result.INDETERMINATE
+
+
+def test_with_sha256_ignored_the_digest_binds_nothing() -> None:
+    world = World(provenance=STATED.encode())
+    report = verify_receipt(
+        world.receipt, world.trust, content=world.content, at=LINK_TIME + 10, provenance=STATED.encode(),
+        ignore_sha256=True,
+    )  # fmt: skip
+    assert told(report) == (Status.NOT_CHECKED, "AlgorithmIgnored")
+    assert "sourceSystem" not in report.facts
+
+
+def test_a_log_continuation_has_no_provenance() -> None:
+    report = verify_receipt(SUCCESSOR.receipt, OPERATED, at=LINK_TIME + 10, provenance=STATED.encode())
+    assert told(report) == (Status.NOT_CHECKED, "NoProvenance")

@@ -90,7 +90,7 @@ export function parseAttestation({ kind, payload }, position) {
   if (!Object.hasOwn(READERS, kind)) return unknown;
   try {
     return as("MalformedAttestation", () => {
-      const items = shape.list(decode(payload, 7), kind, { least: 1 });
+      const items = shape.list(decode(payload, 7, { items: 4096 }), kind, { least: 1 });
       if (shape.big(items[0], kind) !== 1n) refuse(UNKNOWN);
       return { position, kind, payload, known: true, ...READERS[kind](items, position) };
     }, [UNKNOWN]);

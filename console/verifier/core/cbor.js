@@ -7,8 +7,9 @@ import { refuse } from "./errors.js";
 
 
 class Reader {
-  constructor(bytes, levels) {
+  constructor(bytes, levels, items) {
     this.bytes = bytes;
+    this.left = items;
     this.levels = levels;
     this.at = 0;
   }
@@ -40,6 +41,7 @@ class Reader {
   }
 
   item(depth) {
+    if (this.left-- === 0) refuse("LimitExceeded", "too many items");
     const [initial] = this.take(1);
     const major = initial >> 5;
     if (major === 7) {
@@ -77,8 +79,9 @@ class Reader {
     let previous = null;
     for (let i = 0; i < size; i++) {
       const start = this.at;
+      // By its first byte: what an array in a key's place holds is not looked at, however deep.
+      if (start < this.bytes.length && ![0, 3].includes(this.bytes[start] >> 5)) this.bad("map key is neither integer nor text");
       const key = this.item(depth + 1);
-      if (typeof key !== "bigint" && typeof key !== "string") this.bad("map key is neither integer nor text");
       const encoded = this.bytes.subarray(start, this.at);
       if (previous && compare(previous, encoded) >= 0) this.bad("map keys not ascending");
       previous = encoded;
@@ -88,10 +91,13 @@ class Reader {
   }
 }
 
-/** One item and nothing after it; refuses with MalformedInput, or LimitExceeded above `limit` bytes or `levels` of arrays and maps. */
-export function decode(bytes, levels, limit = Infinity) {
+/**
+ * One item and nothing after it; refuses with MalformedInput, or LimitExceeded above `limit` bytes, `levels` of arrays and maps, or
+ * `items` values and keys in all.
+ */
+export function decode(bytes, levels, { limit = Infinity, items = Infinity } = {}) {
   if (bytes.length > limit) refuse("LimitExceeded", `over ${limit} bytes`);
-  const reader = new Reader(bytes, levels);
+  const reader = new Reader(bytes, levels, items);
   const value = reader.item(0);
   if (reader.at !== bytes.length) reader.bad("bytes after the end");
   return value;

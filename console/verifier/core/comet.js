@@ -68,7 +68,9 @@ export function checkBlockId({ hash, parts }, field) {
 
 export function checkHeaderForm(h) {
   const bad = (detail) => refuse("CometMalformed", detail, "header");
-  if (h.height < 1n) bad("height below 1");
+  if (h.height < 1n || h.height >> 63n) bad("height out of range");
+  if (h.versionBlock >> 64n || h.versionApp >> 64n) bad("version out of range");
+  if (!/^[ -~]{1,50}$/.test(h.chainId)) bad("chain id is not 1 to 50 printable ASCII characters");
   checkTime(h.time, "header");
   checkBlockId(h.lastBlockId, "last_block_id");
   for (const hash of h.hashes) {

@@ -52,7 +52,7 @@ function validators(value, field) {
     return {
       address: all.get("address", upper(20)),
       key: key.get("value", f.base64Bytes),
-      power: all.get("voting_power", f.decimal()),
+      power: all.get("voting_power", f.decimal),
     };
   })(value, field);
 }
@@ -71,12 +71,11 @@ function blockId(all) {
 function header(all) {
   all.only("version", "chain_id", "height", "time", "last_block_id", "proposer_address", ...HASHES);
   const version = all.object("version").only("block", "app");
-  const number = f.decimal({ below: 1n << 64n });
   return {
-    versionBlock: version.get("block", number),
-    versionApp: version.maybe("app", number, 0n),
+    versionBlock: version.get("block", f.decimal),
+    versionApp: version.maybe("app", f.decimal, 0n),
     chainId: all.get("chain_id", f.string),
-    height: all.get("height", f.decimal()),
+    height: all.get("height", f.decimal),
     time: all.get("time", f.time),
     lastBlockId: blockId(all.object("last_block_id")),
     hashes: HASHES.map((name) => all.get(name, upper())),
@@ -88,8 +87,8 @@ function vote(value, field) {
   const all = new f.Fields(value, field).only("block_id_flag", "validator_address", "timestamp", "signature");
   const flag = Number(all.get("block_id_flag", f.integer({ least: 1n, below: 4n })));
   if (flag === ABSENT) {
-    const empty =
-      all.get("validator_address", f.string) === "" && all.get("timestamp", f.string) === "0001-01-01T00:00:00Z";
+    const address = all.get("validator_address", upper());
+    const empty = !address.length && all.get("timestamp", f.string) === "0001-01-01T00:00:00Z";
     const signature = all.get("signature", (item) => item);
     if (!empty || (signature !== null && signature !== "")) refuse("CometMalformed", "an absent vote says something", field);
     return { flag };
@@ -126,15 +125,17 @@ function ics23(line) {
   const contract = all.get("contract", f.address);
   const slot = all.get("slot", lower(32));
   const value = all.get("value", f.nullOr(lower(32)));
-  const height = all.get("height", f.integer({ below: 1n << 63n }));
+  const height = all.get("height", anyInteger);
   const set = all.get("validators", validators);
   const signed = all.object("signed_header").only("header", "commit");
   const head = header(signed.object("header"));
   const commit = signed.object("commit").only("height", "round", "block_id", "signatures");
-  const commitHeight = commit.get("height", f.decimal());
+  const commitHeight = commit.get("height", f.decimal);
+  if (commitHeight < 1n || commitHeight >> 63n) refuse("CometMalformed", "height out of range", "commit.height");
   const round = commit.get("round", anyInteger);
   if (round < 0n || round >> 31n) refuse("CometMalformed", "round out of range", "commit.round");
   const id = blockId(commit.object("block_id"));
+  if (!id.hash.length) refuse("CometMalformed", "a commit for no block", "commit.block_id");
   const votes = commit.get("signatures", f.listOf(vote));
   const storage = all.object("storage").only("store", "key", "ops");
   const account = all.object("account").only("store", "key", "value", "ops");
@@ -157,6 +158,7 @@ function ics23(line) {
   const evm = proveStore(word.outer, text("evm"), appHash);
   if (word.inner.exist) {
     const found = proveValue(word.inner.exist, "iavl", evm, wordKey);
+    if (found.length !== 32) refuse("Ics23Malformed", "a word is 32 bytes", "storage");
     if (value === null || !equal(found, value)) claim("value");
   } else {
     proveAbsence(word.inner.nonexist, "iavl", evm, wordKey);
@@ -295,9 +297,9 @@ function entry(line) {
   return all.has("submission") ? submissionLine(all) : leafLine(all);
 }
 
+/** What reads as lower-case hex is hex: no receipt, trust file or statement looks so in base64. */
 function hexOrBase64(value, field) {
-  const bytes = f.string(value, field).replace(/^0x/, "").match(/^[0-9a-fA-F]*$/) ? null : undefined;
-  return bytes === null ? f.hexBytes()(value, field) : f.base64Bytes(value, field);
+  return /^([0-9a-f]{2})+$/.test(f.string(value, field)) ? lower()(value, field) : f.base64Bytes(value, field);
 }
 
 function content(value, field) {
@@ -306,18 +308,19 @@ function content(value, field) {
     return { size: BigInt(bytes.length), sha256: sha256(bytes), sm3: sm3(bytes) };
   }
   const all = new f.Fields(value, field).only("size", "sha256", "sm3");
-  return { size: all.get("size", f.integer()), sha256: all.get("sha256", lower(32)), sm3: all.get("sm3", lower(32)) };
+  return { size: all.get("size", anyInteger), sha256: all.get("sha256", lower(32)), sm3: all.get("sm3", lower(32)) };
 }
 
 /** The report of a receipt line. */
 export function receiptReport(line) {
-  const all = new f.Fields(line).only("about", "receipt", "trust", "at", "content", "case", "ignore");
+  const all = new f.Fields(line).only("about", "receipt", "trust", "at", "content", "case", "provenance", "ignore");
   const ignore = all.maybe("ignore", f.nullOr(f.string));
   if (ignore !== null && ignore !== "sha256") f.invalid("ignore", "not sha256");
   return verifyReceipt(all.get("receipt", hexOrBase64), all.get("trust", hexOrBase64), {
     at: Number(all.get("at", f.integer({ below: 1n << 40n }))),
     content: all.maybe("content", f.nullOr(content)),
     caseId: all.maybe("case", f.nullOr(lower(32))),
+    provenance: all.maybe("provenance", f.nullOr(hexOrBase64)),
     ignoreSha256: ignore !== null,
   });
 }

@@ -50,8 +50,10 @@ export function unsequenced(leaf) {
   return out;
 }
 
-function version(value, field) {
-  if (shape.big(value, field) !== 1n) refuse("UnknownVersion", `version ${value}`, field);
+/** Before anything else: a version that is not ours may have other fields. */
+function versionFirst(value, field) {
+  if (!(value instanceof Map) || !value.has(0n)) return;
+  if (shape.big(value.get(0n), field) !== 1n) refuse("UnknownVersion", `version ${value.get(0n)}`, field);
 }
 
 function parseLink(value) {
@@ -63,16 +65,15 @@ function parseLink(value) {
 
 /** Body of a class; refuses as entry.md §3 says. */
 export function parseBody(bytes, kind) {
-  const value = decode(bytes, 3, BODY_LIMIT);
+  const value = decode(bytes, 3, { limit: BODY_LIMIT, items: 128 });
+  versionFirst(value, "body.version");
   if (kind === CONTINUATION) {
-    const [v, predecessor, size, rootSha256, rootSm3, salt] = shape.fields(value, 6, "body");
-    version(v, "body.version");
+    const [, predecessor, size, rootSha256, rootSm3, salt] = shape.fields(value, 6, "body");
     for (const item of [predecessor, rootSha256, rootSm3, salt]) shape.bytes(item, "body", 32);
     shape.big(size, "body.size", 63);
     return { predecessor, size };
   }
   const all = shape.fields(value, 13, "body");
-  version(all[0], "body.version");
   const digest = (at, name) => shape.bytes(all[at], name, 32);
   const maybe = (at, name) => shape.orNull(all[at], (item) => shape.bytes(item, name, 32));
   const mediaType = shape.text(all[4], "body.mediaType");
@@ -105,8 +106,9 @@ export const caseReference = (salt, id) => sha256(text("caseledger/case-ref/v1")
 
 /** A submission in CBOR (entry.md §4): its fields, its unsequenced leaves and their root. */
 export function parseSubmission(bytes) {
-  const all = shape.fields(decode(bytes, 4, SUBMISSION_LIMIT), 6, "submission");
-  version(all[0], "submission.version");
+  const value = decode(bytes, 4, { limit: SUBMISSION_LIMIT, items: 3 * ENTRIES_LIMIT + 16 });
+  versionFirst(value, "submission.version");
+  const all = shape.fields(value, 6, "submission");
   const logId = shape.bytes(all[1], "submission.logId", 32);
   const organisation = shape.small(all[2], "submission.organisation", 32, 1);
   const validUntil = shape.small(all[3], "submission.validUntil", 40);

@@ -1,6 +1,6 @@
 /** ICS-23 proofs of the two trees of a Cosmos chain, narrowed as docs/spec/conformance.md §3 says. */
-import { compare, concat, equal } from "./bytes.js";
-import { refuse } from "./errors.js";
+import { compare, concat, equal, text } from "./bytes.js";
+import { as, refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
 import { readMessage, readVarint, varint } from "./proto.js";
 
@@ -128,7 +128,7 @@ export function proveValue(exist, tree, root, key, value) {
 export function proveStore(commitment, name, appHash) {
   if (!commitment.exist) refuse("Ics23Malformed", "not a proof of existence");
   const root = proveValue(commitment.exist, "simple", appHash, name);
-  if (root.length !== 32) spec("a store's root is 32 bytes");
+  if (root.length !== 32) refuse("Ics23Malformed", "a store's root is 32 bytes");
   return root;
 }
 
@@ -163,17 +163,17 @@ export function proveAbsence({ key: stated, left, right }, tree, root, key) {
 export const slotKey = (contract, position) => concat(Uint8Array.of(2), contract, position);
 export const accountKey = (contract) => concat(Uint8Array.of(1), contract);
 
+const ACCOUNT_TYPE = text("/injective.types.v1beta1.EthAccount");
 const ANY = { 1: ["type", "bytes"], 2: ["value", "bytes"] };
-const ACCOUNT = { 1: ["base", "bytes"], 2: ["codeHash", "bytes"] };
+const ACCOUNT = { 1: ["base", "bytes!"], 2: ["codeHash", "bytes"] };
 
 /** Code hash in an account record. */
 export function accountCodeHash(record) {
-  let codeHash;
-  try {
-    codeHash = readMessage(readMessage(record, ANY).value ?? NONE, ACCOUNT).codeHash;
-  } catch (error) {
-    refuse("CometAccountMalformed", error.message);
-  }
+  const { type, codeHash } = as("CometAccountMalformed", () => {
+    const any = readMessage(record, ANY);
+    return { type: any.type ?? NONE, ...readMessage(any.value ?? NONE, ACCOUNT) };
+  });
+  if (!equal(type, ACCOUNT_TYPE)) refuse("CometAccountMalformed", "an account of another type");
   if (codeHash?.length !== 32) refuse("CometAccountMalformed", "no code hash of 32 bytes");
   return codeHash;
 }

@@ -28,9 +28,9 @@ class Parser {
   }
 
   value(depth) {
-    if (depth > MAX_DEPTH) refuse("JsonLimit", "nested too deeply");
     this.space();
     const letter = this.source[this.at];
+    if (depth >= MAX_DEPTH && (letter === "{" || letter === "[")) refuse("JsonLimit", "nested too deeply");
     let out;
     if (letter === "{") out = this.object(depth);
     else if (letter === "[") out = this.array(depth);

@@ -3,6 +3,7 @@ import { concat, text } from "./bytes.js";
 import { refuse } from "./errors.js";
 
 const LIMIT = 65536;
+const MAX_REPEATED = 256;
 
 /** Varint at `at`: [BigInt value, next offset]; shortest form, at most 64 bits. */
 export function readVarint(bytes, at, code = "ProtoMalformed") {
@@ -54,6 +55,7 @@ export function readMessage(bytes, schema) {
       at += Number(size);
       if (!value.length && !repeated && !type.includes("!")) refuse("ProtoMalformed", `default value of ${name} written`);
     }
+    if (repeated && out[name]?.length === MAX_REPEATED) refuse("ProtoLimit", `${name} occurs too often`);
     if (repeated) (out[name] ??= []).push(value);
     else out[name] = value;
   }

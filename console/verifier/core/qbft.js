@@ -7,6 +7,13 @@ import { recover } from "./signatures.js";
 
 const MIX_HASH = "63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365";
 const EXTRA = 12;
+const bytesOf = (size) => ({ size });
+const integer = (most = 32) => ({ most });
+/** The 21 fields of conformance.md §4. */
+const FORMS = [
+  bytesOf(32), bytesOf(32), bytesOf(20), bytesOf(32), bytesOf(32), bytesOf(32), bytesOf(256), integer(), integer(8), integer(),
+  integer(), integer(8), {}, bytesOf(32), bytesOf(8), integer(), bytesOf(32), integer(), integer(), bytesOf(32), bytesOf(32),
+];
 
 const bad = (detail) => refuse("QbftMalformedHeader", detail, "header");
 const isBytes = (value, size) => value instanceof Uint8Array && (size === undefined || value.length === size);
@@ -16,8 +23,18 @@ function parseVote(value) {
   if (!value.length) return null;
   const [address, kind] = value;
   if (value.length !== 2 || !isBytes(address, 20) || !isBytes(kind)) bad("vote");
-  if (!(kind.length === 0 || (kind.length === 1 && (kind[0] === 0xff || kind[0] === 0)))) bad("vote");
+  if (kind.length > 1) bad("vote");
   return value;
+}
+
+/** Each field has its size, or is an integer; returns difficulty, number and time. */
+function checkFields(fields) {
+  const values = fields.map((field, at) => {
+    const form = FORMS[at];
+    if (form.size !== undefined) return isBytes(field, form.size) || bad(`field ${at}`);
+    return form.most === undefined ? null : scalar(field, form.most) ?? bad(`field ${at}`);
+  });
+  return [values[7], values[8], values[11]];
 }
 
 /** Everything of a header that a proof needs. */
@@ -25,21 +42,11 @@ export function parseQbftHeader(bytes) {
   const fields = decodeRlp(bytes);
   if (!Array.isArray(fields) || fields.length < 15 || fields.length > 21) bad("number of fields");
   if (!fields.every((field) => isBytes(field))) bad("a field is a list");
-  const sizes = [32, 32, 20, 32, 32, 32, 256];
-  sizes.forEach((size, at) => isBytes(fields[at], size) || bad(`field ${at}`));
-  const [difficulty, number, , , time] = [7, 8, 9, 10, 11].map((at) => {
-    const value = scalar(fields[at], 8);
-    return value === null ? bad(`field ${at}`) : value;
-  });
+  const [difficulty, number, time] = checkFields(fields);
   if (difficulty !== 1n) bad("difficulty is not 1");
   if (hex(fields[13]) !== MIX_HASH) bad("mix hash is not QBFT's");
-  if (!isBytes(fields[14], 8) || fields[14].some((byte) => byte)) bad("nonce is not 0");
-  let extra;
-  try {
-    extra = decodeRlp(fields[EXTRA]);
-  } catch (error) {
-    bad(error.message);
-  }
+  if (fields[14].some((byte) => byte)) bad("nonce is not 0");
+  const extra = decodeRlp(fields[EXTRA]);
   if (!Array.isArray(extra) || extra.length !== 5) bad("extraData");
   const [vanity, validators, vote, round, seals] = extra;
   if (!isBytes(vanity, 32)) bad("vanity");

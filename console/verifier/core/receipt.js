@@ -2,7 +2,7 @@
 import { parseAttestation } from "./attestation.js";
 import { decode } from "./cbor.js";
 import { checkHeaderForm, checkTime } from "./comet.js";
-import { as, refuse } from "./errors.js";
+import { as, refuse, Refusal } from "./errors.js";
 import { parseBody, parseLeaf } from "./entry.js";
 import { sha256 } from "./hashing.js";
 import { parseQbftHeader } from "./qbft.js";
@@ -171,7 +171,7 @@ function version(value, field) {
 }
 
 function parseCore(bytes) {
-  const all = decode(bytes, 6, CORE_LIMIT);
+  const all = decode(bytes, 6, { limit: CORE_LIMIT, items: 4096 });
   if (!(all instanceof Map)) malformed("core", "not a map");
   version(all.get(0n), "core.version");
   const [, leaf, body, submission, log, inclusion, link, proof] = shape.fields(all, 8, "core");
@@ -196,10 +196,20 @@ function parsePair(value) {
   return { kind: shape.label(kind, "attestation.kind", 64), payload: shape.bytes(payload, "attestation.payload") };
 }
 
+/** Digest of the provenance statement that a receipt's body names, or null. */
+export function recordedProvenance(bytes) {
+  try {
+    return parseReceipt(bytes).core.parsedBody?.provenance ?? null;
+  } catch (error) {
+    if (error instanceof Refusal) return null; // the verification says what is wrong with it
+    throw error;
+  }
+}
+
 /** Receipt with its id; refuses with MalformedReceipt, UnknownVersion or UnknownProofKind. */
 export function parseReceipt(bytes) {
   const receipt = as("MalformedReceipt", () => {
-    const outer = decode(bytes, 4, RECEIPT_LIMIT);
+    const outer = decode(bytes, 4, { limit: RECEIPT_LIMIT, items: 256 });
     shape.list(outer, "receipt", { least: 2 });
     if (outer[0] !== "caseledger-receipt") malformed("receipt", "not a receipt");
     version(outer[1], "receipt.version");

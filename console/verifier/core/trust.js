@@ -142,7 +142,7 @@ function isQuorum(threshold, keys) {
 }
 
 function parsePayload(bytes) {
-  const map = decode(bytes, 8, LIMIT);
+  const map = decode(bytes, 8, { limit: LIMIT, items: LIMIT / 4 });
   if (!(map instanceof Map)) malformed("payload", "not a map");
   const version = Number(shape.big(map.get(0n), "payload.version"));
   if (version !== 1 && version !== 2) refuse("UnknownVersion", `version ${version}`, "payload.version");
@@ -182,7 +182,7 @@ function parseSignature(value) {
 /** Trust file whose quorum of signatures is checked, with its fingerprint. */
 export function parseTrust(bytes) {
   const file = as("MalformedTrustFile", () => {
-    const outer = shape.list(decode(bytes, 4, LIMIT), "trust", { least: 2 });
+    const outer = shape.list(decode(bytes, 4, { limit: LIMIT, items: 256 }), "trust", { least: 2 });
     if (outer[0] !== "caseledger-trust") malformed("trust", "not a trust file");
     if (shape.big(outer[1], "trust.version") !== 1n) refuse("UnknownVersion", `version ${outer[1]}`, "trust.version");
     const [, , payloadBytes, signatures] = shape.list(outer, "trust", { size: 4 });

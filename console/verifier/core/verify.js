@@ -7,6 +7,7 @@ import { caseCommitment, caseReference, checkBody, CONTINUATION, evidenceId, uns
 import { refuse, Refusal } from "./errors.js";
 import { sha256, sm3 } from "./hashing.js";
 import { leafHash, rootOf, verifyInclusion } from "./merkle.js";
+import { lagFacts, missingOf, parseProvenance, provenanceDigest, provenanceFacts } from "./provenance.js";
 import { parseReceipt } from "./receipt.js";
 import { recover } from "./signatures.js";
 import { judgeTokens } from "./tokens.js";
@@ -32,7 +33,8 @@ class Other {
 const reduced = (code) => new Other("REDUCED", code);
 
 class Verification {
-  constructor({ content, at, caseId, ignoreSha256 }) {
+  constructor({ content, at, caseId, provenance, ignoreSha256 }) {
+    this.statement = provenance ?? null;
     this.ignored = ignoreSha256;
     this.blocks = [];
     this.witnessesOnly = false;
@@ -83,7 +85,8 @@ class Verification {
     this.step("append-only", ["finality"], (note) => this.checkAppendOnly(note));
     this.step("time", ["append-only"], (note) => this.checkTime(note));
     this.step("signer", ["inclusion", "append-only"], (note) => this.checkSigner(note));
-    for (const name of ["custody", "provenance"]) this.step(name, [], () => new Other("NOT_CHECKED", "DigestsOnly"));
+    this.step("custody", [], () => new Other("NOT_CHECKED", "DigestsOnly"));
+    this.step("provenance", [], (note) => this.checkProvenance(note));
     this.step("neutrality", ["finality"], (note) => this.checkNeutrality(note));
     return this.report();
   }
@@ -371,6 +374,35 @@ class Verification {
     if (slot.revokedAt && link.time >= slot.revokedAt) refuse("KeyRevoked");
   }
 
+  /** What a shown statement says counts only when the body fixes it; the lag is told with and without one. */
+  checkProvenance(note) {
+    const held = this.verdicts.get("content").status !== "FAIL" && this.verdicts.get("inclusion").status === "PASS";
+    if (!held) throw new Other("NOT_CHECKED", this.statement ? "EarlierStepFailed" : "DigestsOnly");
+    const { header, parsedBody } = this.core;
+    const body = header.kind === CONTINUATION ? null : parsedBody;
+    let stated = null;
+    try {
+      stated = this.readStatement(body, note);
+    } finally {
+      Object.assign(this.facts, stated && provenanceFacts(stated), lagFacts(this.core, body, stated));
+    }
+    const missing = missingOf(stated);
+    if (missing.length) return { code: "ProvenanceIncomplete", detail: missing.join(", ") };
+  }
+
+  readStatement(body, note) {
+    if (!this.statement) throw new Other("NOT_CHECKED", "DigestsOnly");
+    if (this.ignored) throw new Other("NOT_CHECKED", "AlgorithmIgnored");
+    if (this.core.body === null) throw new Other("NOT_CHECKED", "BodyWithheld");
+    if (!body?.provenance) throw new Other("NOT_CHECKED", "NoProvenance");
+    const digest = provenanceDigest(this.statement);
+    if (!equal(digest, body.provenance)) refuse("ProvenanceMismatch", `${hex(digest)}, recorded is ${hex(body.provenance)}`);
+    const stated = parseProvenance(this.statement);
+    note("provenance.digest", hex(digest));
+    if (stated.generatedAt !== null && stated.generatedAt > this.core.link.time) refuse("ProvenanceAfterAnchor");
+    return stated;
+  }
+
   checkNeutrality(note) {
     if (!this.block) throw this.withoutBlock();
     const groups = new Map();
@@ -399,18 +431,19 @@ class Verification {
   }
 }
 
-/** What of the three inputs is not what it should be: "file", "receipt", "trust-file" or null. */
+/** Which input the first failure points at: "file", "receipt", "trust-file", "case-id", "provenance", or null. */
 function whatChanged(verdicts) {
-  const failed = verdicts.filter(({ status }) => status === "FAIL");
-  if (!failed.length) return null;
-  if (failed.some(({ name }) => name === "trust-file")) return "trust-file";
-  return failed.every(({ code }) => code === "ContentMismatch") ? "file" : "receipt";
+  const failed = verdicts.find(({ status }) => status === "FAIL");
+  if (!failed) return null;
+  if (["trust-file", "provenance"].includes(failed.name)) return failed.name;
+  return { CaseMismatch: "case-id", ContentMismatch: "file" }[failed.code] ?? "receipt";
 }
 
 /**
  * Verify a receipt. `content` is `{size, sha256, sm3}` of the file or null, `at` the evaluation time in seconds,
- * `caseId` 32 bytes or null, `ignoreSha256` as attestation.md §6 says. Never throws on bad input: everything wrong with it is a verdict.
+ * `caseId` 32 bytes or null, `provenance` the bytes of a statement or null, `ignoreSha256` as attestation.md §6 says. Never throws on
+ * bad input: everything wrong with it is a verdict.
  */
-export function verifyReceipt(receipt, trust, { content = null, at, caseId = null, ignoreSha256 = false }) {
-  return new Verification({ content, at, caseId, ignoreSha256 }).run(receipt, trust);
+export function verifyReceipt(receipt, trust, { content = null, at, caseId = null, provenance = null, ignoreSha256 = false }) {
+  return new Verification({ content, at, caseId, provenance, ignoreSha256 }).run(receipt, trust);
 }

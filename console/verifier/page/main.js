@@ -1,9 +1,9 @@
 /** The page: three files in, one verdict a line out. Everything heavy happens in the worker. */
 import { TEXTS } from "./texts.js";
 
-const KINDS = ["receipt", "trust", "file"];
+const KINDS = ["receipt", "trust", "file", "statement"];
 const by = (id) => document.getElementById(id);
-const chosen = { receipt: null, trust: null, file: null };
+const chosen = { receipt: null, trust: null, file: null, statement: null };
 let language = "zh";
 let report = null;
 let worker = null;
@@ -34,6 +34,7 @@ function showChosen() {
 
 function kindOf({ name }) {
   if (/\.cltrust$/i.test(name)) return "trust";
+  if (/\.clp$/i.test(name)) return "statement";
   return /\.clr$/i.test(name) ? "receipt" : "file";
 }
 
@@ -129,7 +130,30 @@ function factList() {
     add(t().facts[name], facts[name] === undefined ? undefined : beijing(facts[name]));
   }
   add(t().facts.evaluatedAt, beijing(report.evaluatedAt));
+  if (facts.anchorLag !== undefined) add(t().facts.anchorLag, duration(facts.anchorLag));
   return list;
+}
+
+/** Days and hours, or minutes, between the event and its anchor. */
+function duration(seconds) {
+  const ahead = seconds < 0 ? "−" : "";
+  const minutes = Math.floor(Math.abs(seconds) / 60);
+  const [days, hours] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60)];
+  const { day, hour, minute } = t().units;
+  return ahead + (days || hours ? `${days} ${day} ${hours} ${hour}` : `${minutes} ${minute}`);
+}
+
+/** What a provenance statement says, in its own words. */
+function statedList() {
+  const { facts } = report;
+  const list = element("dl", { id: "stated" });
+  for (const [name, label] of Object.entries(t().stated)) {
+    const value = facts[name];
+    if (value === undefined || value === null) continue;
+    const shown = name === "generatedAt" ? beijing(value) : name === "form" ? t().forms[value] : typeof value === "boolean" ? t().yesNo[Number(value)] : value;
+    list.append(element("dt", { text: label }), element("dd", { text: shown }));
+  }
+  return list.children.length ? [element("h3", { text: t().statedTitle }), element("p", { text: t().statedNotice, className: "notice" }), list] : [];
 }
 
 function verdictLine({ name, status, code, detail, compared }) {
@@ -167,7 +191,9 @@ function showReport() {
   }
   parts.push(element("ul", { className: "verdicts" }, ...report.verdicts.map(verdictLine)));
   if (!proved) parts.push(element("p", { text: t().beforeProof, className: "notice" }));
-  parts.push(factList(), element("h3", { text: t().unchecked }));
+  parts.push(factList());
+  if (report.facts.anchorLagLong) parts.push(element("p", { text: t().lagLong, className: "notice", id: "lag" }));
+  parts.push(...statedList(), element("h3", { text: t().unchecked }));
   const open = report.verdicts.filter(({ status }) => status === "NOT_CHECKED");
   const items = [...open.map(({ name }) => t().names[name]), ...t().uncheckedItems];
   if (report.uncheckedAttestations.length) items.push(t().attestations + report.uncheckedAttestations.join(", "));

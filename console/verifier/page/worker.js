@@ -1,12 +1,15 @@
 /** Hashes the file slice by slice and verifies, away from the page's thread. */
+import { STATEMENT_LIMIT } from "../core/provenance.js";
+import { RECEIPT_LIMIT } from "../core/receipt.js";
 import { parseHexCase, sliceHash } from "./work.js";
 import { verifyReceipt } from "../core/verify.js";
 
 self.onmessage = async ({ data }) => {
   try {
-    const [receipt, trust] = await Promise.all([read(data.receipt, 65536), read(data.trust, 1 << 20)]);
+    const [receipt, trust] = await Promise.all([read(data.receipt, RECEIPT_LIMIT), read(data.trust, 1 << 20)]);
+    const provenance = data.statement && (await read(data.statement, STATEMENT_LIMIT));
     const content = data.file ? await sliceHash(data.file, (done) => self.postMessage({ done })) : null;
-    const report = verifyReceipt(receipt, trust, { content, at: data.at, caseId: parseHexCase(data.caseId) });
+    const report = verifyReceipt(receipt, trust, { content, at: data.at, caseId: parseHexCase(data.caseId), provenance });
     self.postMessage({ report });
   } catch (error) {
     self.postMessage({ error: String(error?.message ?? error) });

@@ -13,6 +13,7 @@ from protocol.hashing import sha256, sm3
 from tests.support.attacks import ATTACKS
 from tests.support.line_mutations import VECTORS, lines
 from tests.support.mutations import Case, attested_cases, cases
+from tests.support.provenance_mutations import statement_cases
 from tests.support.second import Second, needs_node, second
 from tests.support.token_mutations import token_cases
 from verifier.conformance import answer
@@ -22,7 +23,11 @@ from verifier.verify import verify_receipt
 Verdicts = list[tuple[str, str, str]]
 
 
-def first(case: Case) -> tuple[str, Verdicts]:
+FACTS = ("anchorLag", "anchorLagLong", "notLaterThan", "timeBy", "sourceSystem", "transferPath", "form")
+Said = tuple[str, Verdicts, dict[str, object]]
+
+
+def first(case: Case) -> Said:
     """What the Python verifier says."""
     content = case.content and ContentDigests(len(case.content), sha256(case.content), sm3(case.content))
     if case.content == b"":
@@ -33,12 +38,14 @@ def first(case: Case) -> tuple[str, Verdicts]:
         content=content or None,
         at=case.at,
         case_id=case.case,
+        provenance=case.provenance,
         ignore_sha256=case.ignore,
     )
-    return report.result.name, [(v.name, v.status.name, v.code) for v in report.verdicts]
+    verdicts = [(v.name, v.status.name, v.code) for v in report.verdicts]
+    return report.result.name, verdicts, {name: report.facts.get(name) for name in FACTS}
 
 
-def other(process: Second, case: Case) -> tuple[str, Verdicts]:
+def other(process: Second, case: Case) -> Said:
     """What the second verifier says."""
     answer = process.ask(
         {
@@ -48,11 +55,13 @@ def other(process: Second, case: Case) -> tuple[str, Verdicts]:
             "content": None if case.content is None else case.content.hex(),
             "case": case.case.hex() if case.case else None,
             "ignore": "sha256" if case.ignore else None,
+            "provenance": None if case.provenance is None else case.provenance.hex(),
         }
     )
     if "result" not in answer:
         raise AssertionError(f"{case.about}: {answer}")
-    return answer["result"], [(name, status, code) for name, status, code in answer["verdicts"]]
+    verdicts = [(name, status, code) for name, status, code in answer["verdicts"]]
+    return answer["result"], verdicts, {name: answer["facts"].get(name) for name in FACTS}
 
 
 def compare(made: Iterable[Case]) -> Counter[str]:
@@ -66,6 +75,11 @@ def compare(made: Iterable[Case]) -> Counter[str]:
             if ours != theirs:
                 pairs = [f"{a} / {b}" for a, b in zip(ours[1], theirs[1], strict=True) if a != b]
                 name = hashlib.sha256(case.receipt + case.trust).hexdigest()[:8]
+                pairs += [
+                    f"{key}: {ours[2][key]} / {theirs[2][key]}"
+                    for key in FACTS
+                    if ours[2][key] != theirs[2][key]
+                ]
                 wrong.append(f"{case.about} [{name}] {ours[0]} / {theirs[0]}: {'; '.join(pairs)}")
     assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong[:40])
     return seen
@@ -109,6 +123,17 @@ def test_the_two_agree_on_attestations() -> None:
 
 
 @needs_node
+def test_the_two_agree_on_provenance_statements() -> None:
+    seen = compare(statement_cases(1, 250))
+    wanted = {
+        "PASS Ok", "PASS ProvenanceIncomplete", "FAIL ProvenanceMismatch", "FAIL MalformedProvenance",
+        "FAIL ProvenanceAfterAnchor", "NOT_CHECKED NoProvenance", "NOT_CHECKED BodyWithheld",
+        "NOT_CHECKED AlgorithmIgnored", "INDETERMINATE UnknownVersion",
+    }  # fmt: skip
+    assert wanted <= seen.keys(), sorted(wanted - seen.keys())
+
+
+@needs_node
 def test_the_two_agree_on_time_tokens() -> None:
     seen = compare(token_cases(1, 150))
     assert len(seen) > 20, sorted(seen)
@@ -120,6 +145,7 @@ def test_the_two_agree_on_time_tokens() -> None:
 def test_the_two_agree_on_many_attestations() -> None:
     compare(attested_cases(2, 3000))
     compare(token_cases(2, 2000))
+    compare(statement_cases(2, 3000))
 
 
 @needs_node
