@@ -214,3 +214,10 @@ class SignerKeyMissing(CaseledgerError):
 
     http_status = 500
     title = "a signer's key is not in the registry"
+
+
+class RepairRefused(CaseledgerError):
+    """`caseledger fsck --rebuild` may not or cannot change the tables now; nothing was changed."""
+
+    http_status = 503
+    title = "nothing was repaired"

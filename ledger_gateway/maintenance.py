@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
@@ -21,12 +21,18 @@ from evidence.intake import Acceptor
 from evidence.logs import LogContext, load_log
 from evidence.recovery import CloseChoice
 from evidence.vault import Vault
+from evidence.witnessing import CosignerKey
 from ledger_gateway.context import VAULT_NAME, dsn, key_file, load_deployment, open_base, system_clock
 from ledger_gateway.settings import Settings
+from ledger_gateway.worker import TrustedProofs, authorities_of, witnesses_of
 from protocol.identifiers import log_id
+from storage.blobs import FolderStore
 from storage.db import Pool, connect_pool
+from verifier.trust import TrustFile
+from verifier.witness_policy import EMPTY_POLICY
 
 TRUST_FILE = Path("trust/accepted.cltrust")
+STATEMENTS = Path("agent/provenance")
 
 
 @dataclass(frozen=True)
@@ -72,27 +78,70 @@ async def check(
     *,
     rebuild: bool = False,
     with_chain: bool = True,
+    with_content: bool = True,
     progress: Callable[[int], None] = lambda leaves: None,
 ) -> FsckReport:
-    """Check every log of this database; `rebuild` first makes all that is derived anew.
+    """Check every log of this database; `rebuild` first makes all that is derived anew, and repairs what else
+    follows from what holds. `with_content`: read and hash the stored content as well.
 
     Raises:
-        DatabaseUnavailable, RpcUnavailable, and errors of key files
+        DatabaseUnavailable, RpcUnavailable, RepairRefused, and errors of key files
     """
     async with open_tools(settings, "sealer" if rebuild else "reader") as tools:
         if rebuild and with_chain:
             await cursor.rebuild(tools.pool, tools.rpc, tools.deployment)
-        trust = settings.home / TRUST_FILE
-        key = load_ed25519(key_file(settings, settings.log_key)).public_key
-        options = FsckOptions(
-            rebuild=rebuild,
-            vault=Vault.open(settings.keys_folder / VAULT_NAME),
-            log_keys={log_id(settings.log_origin): key},
-            trust=trust.read_bytes() if trust.exists() else None,
-            at=int(time.time()),
-            progress=progress,
-        )
-        return await fsck.run(tools.pool, tools.contract if with_chain else None, options)
+        options = _options(settings, tools, rebuild=rebuild, with_content=with_content, progress=progress)
+        if rebuild and with_chain:
+            options = replace(
+                options, proofs=TrustedProofs(tools.rpc, tools.deployment, settings.home / TRUST_FILE)
+            )
+        contract = tools.contract if with_chain else None
+        if not rebuild:
+            return await fsck.run(tools.pool, contract, options)
+        owners = await connect_pool(dsn(settings, "migrator"), min_size=1, max_size=1)
+        try:
+            async with owners.acquire() as owner:
+                return await fsck.run(tools.pool, contract, options, owner)
+        finally:
+            await owners.close()
+
+
+def _options(
+    settings: Settings, tools: Tools, *, rebuild: bool, with_content: bool, progress: Callable[[int], None]
+) -> FsckOptions:
+    """All that this home has to check with: its settings and keys, and the trust file that it accepted."""
+    path = settings.home / TRUST_FILE
+    trust = path.read_bytes() if path.exists() else None
+    named = None if trust is None else TrustFile.parse(trust).payload
+    signer = load_ed25519(key_file(settings, settings.log_key))
+    chain = tools.deployment.chain_id
+    keys = {log_id(one.origin): one.log_key for one in (named.logs if named else ()) if one.chain_id == chain}
+    cosigners = {
+        (algorithm, key.key_id): key
+        for witness in witnesses_of(settings)
+        for algorithm in witness.keys
+        for key in witness.cosigners(algorithm)
+    }
+    policy = named.witness_policy if named else EMPTY_POLICY
+    for one in policy.witnesses:
+        cosigners[one.statement, one.key_id] = CosignerKey(one.kind, one.name, one.public_key)
+    return FsckOptions(
+        rebuild=rebuild,
+        vault=Vault.open(settings.keys_folder / VAULT_NAME),
+        log_keys={**keys, log_id(settings.log_origin): signer.public_key},
+        trust=trust,
+        at=int(time.time()),
+        cosigners=cosigners,
+        policy=policy,
+        authorities=(
+            *(named.authorities if named else ()),
+            *(authority.trusted() for authority in authorities_of(settings)),
+        ),
+        blobs=FolderStore(settings.blobs) if with_content and settings.blobs.is_dir() else None,
+        statements=settings.home / STATEMENTS,
+        log_signer=signer,
+        progress=progress,
+    )
 
 
 async def plan(settings: Settings) -> CloseChoice:

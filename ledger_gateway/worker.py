@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
@@ -78,12 +78,7 @@ def witness_steps(base: Base, port: HttpWitnesses) -> dict[str, Step]:
         return {}
     key = load_ed25519(key_file(settings, settings.log_key))
     steps: dict[str, Step] = {}
-    for one in settings.witnesses:
-        keys = {0: bytes.fromhex(one.sha256_key), 1: bytes.fromhex(one.sm3_key)}
-        witness = Witness(one.name, one.url, keys)
-        if (more := one.ml_dsa) is not None:
-            post_quantum = {0: bytes.fromhex(more.sha256_key), 1: bytes.fromhex(more.sm3_key)}
-            witness = Witness(one.name, one.url, keys, more.name, post_quantum)
+    for witness in witnesses_of(settings):
         asked = Witnesser(base.pool, base.log, key, witness, port, clock=system_clock)
         steps[asked.step] = asked.run_once
     return steps
@@ -96,15 +91,35 @@ def time_steps(base: Base, port: HttpAuthorities) -> dict[str, Step]:
         SettingsInvalid, MalformedInput: certificates that cannot be read
     """
     steps: dict[str, Step] = {}
-    for one in base.settings.time_authorities:
-        roots = _certificates(base.settings, one.roots)
-        chain = () if one.chain is None else _certificates(base.settings, one.chain)
-        authority = Authority(one.name, one.url, roots, chain, one.policies, one.revocation, one.every)
+    for authority in authorities_of(base.settings):
         asked = TimeStamper(base.pool, base.log, authority, port, clock=system_clock)
         steps[asked.step] = asked.run_once
         records = RecordStamper(base.pool, base.log, authority, port, clock=system_clock)
         steps[records.step] = records.run_once
     return steps
+
+
+def witnesses_of(settings: Settings) -> Iterator[Witness]:
+    """The witnesses of the settings with their keys. Raises MalformedInput."""
+    for one in settings.witnesses:
+        keys = {0: bytes.fromhex(one.sha256_key), 1: bytes.fromhex(one.sm3_key)}
+        if (more := one.ml_dsa) is None:
+            yield Witness(one.name, one.url, keys)
+            continue
+        post_quantum = {0: bytes.fromhex(more.sha256_key), 1: bytes.fromhex(more.sm3_key)}
+        yield Witness(one.name, one.url, keys, more.name, post_quantum)
+
+
+def authorities_of(settings: Settings) -> Iterator[Authority]:
+    """The time authorities of the settings with their certificates.
+
+    Raises:
+        SettingsInvalid, MalformedInput: certificates that cannot be read
+    """
+    for one in settings.time_authorities:
+        roots = _certificates(settings, one.roots)
+        chain = () if one.chain is None else _certificates(settings, one.chain)
+        yield Authority(one.name, one.url, roots, chain, one.policies, one.revocation, one.every)
 
 
 def _certificates(settings: Settings, path: Path) -> tuple[bytes, ...]:
