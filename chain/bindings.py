@@ -34,7 +34,22 @@ GOVERNANCE = "ConsortiumGovernance"
 REGISTRY = "ConsortiumRegistry"
 EVIDENCE_LOG = "EvidenceLog"
 WORK_CALENDAR = "WorkCalendar"
-CONTRACTS = (GOVERNANCE, REGISTRY, EVIDENCE_LOG, WORK_CALENDAR)
+EVIDENCE_GUARD = "EvidenceGuard"
+CASE_BATCHES = "CaseBatches"
+CASE_LEDGER = "CaseLedger"
+LIFECYCLE = "LifecycleV1"
+LIFECYCLE_TEST_CLOCK = "LifecycleV1TestClock"
+CONTRACTS = (
+    GOVERNANCE,
+    REGISTRY,
+    EVIDENCE_LOG,
+    WORK_CALENDAR,
+    EVIDENCE_GUARD,
+    LIFECYCLE,
+    LIFECYCLE_TEST_CLOCK,
+    CASE_BATCHES,
+    CASE_LEDGER,
+)
 
 _PANIC = keccak256(b"Panic(uint256)")[:4]
 

@@ -17,7 +17,14 @@ from protocol.hashing import keccak256
 
 CONTRACTS = ("ConsortiumRegistry", "ConsortiumGovernance", "EvidenceLog")
 """What every deployment record names."""
-CASE_CONTRACTS = ("WorkCalendar",)
+CASE_CONTRACTS = (
+    "WorkCalendar",
+    "EvidenceGuard",
+    "LifecycleV1",
+    "LifecycleV1TestClock",
+    "CaseBatches",
+    "CaseLedger",
+)
 """Contracts of the case room."""
 ARTIFACTS = CONTRACTS + CASE_CONTRACTS
 EIP712_NAME = "caseledger"
@@ -162,6 +169,45 @@ def log_immutables(chain_id: int, address: bytes, *, registry: bytes, governance
 def calendar_immutables(*, governance: bytes) -> dict[str, bytes]:
     """All immutables of WorkCalendar; the address is 20 bytes."""
     return {"governance": _address(governance)}
+
+
+def guard_immutables(*, log: bytes, registry: bytes) -> dict[str, bytes]:
+    """All immutables of EvidenceGuard; addresses 20 bytes."""
+    return {"_log": _address(log), "_registry": _address(registry)}
+
+
+def policy_immutables(
+    *, table_hash: bytes, source_digest: bytes, test_clock: bool, calendar: bytes, evidence: bytes
+) -> dict[str, bytes]:
+    """All immutables of a lifecycle policy without guards for facts and consents; addresses 20 bytes."""
+    return {
+        "tableHash": table_hash,
+        "sourceDigest": source_digest,
+        "testClock": _uint(test_clock),
+        "_calendar": _address(calendar),
+        "_evidence": _address(evidence),
+        "_statements": bytes(_WORD),
+        "_consents": bytes(_WORD),
+    }
+
+
+def batches_immutables(chain_id: int, address: bytes, *, registry: bytes, ledger: bytes) -> dict[str, bytes]:
+    """All immutables of CaseBatches; addresses 20 bytes."""
+    return eip712_immutables(chain_id, address) | {
+        "_registry": _address(registry),
+        "ledger": _address(ledger),
+    }
+
+
+def case_ledger_immutables(
+    chain_id: int, address: bytes, *, registry: bytes, governance: bytes, batches: bytes
+) -> dict[str, bytes]:
+    """All immutables of CaseLedger; addresses 20 bytes."""
+    return eip712_immutables(chain_id, address) | {
+        "_registry": _address(registry),
+        "governance": _address(governance),
+        "batches": _address(batches),
+    }
 
 
 def contract_address(sender: bytes, nonce: int) -> bytes:

@@ -28,6 +28,11 @@ ENTRIES = {
     "ConsortiumGovernance": "contracts/consortium/ConsortiumGovernance.sol",
     "EvidenceLog": "contracts/evidence/EvidenceLog.sol",
     "WorkCalendar": "contracts/cases/WorkCalendar.sol",
+    "EvidenceGuard": "contracts/cases/EvidenceGuard.sol",
+    "LifecycleV1": "contracts/cases/LifecycleV1.sol",
+    "LifecycleV1TestClock": "contracts/cases/LifecycleV1TestClock.sol",
+    "CaseBatches": "contracts/cases/CaseBatches.sol",
+    "CaseLedger": "contracts/cases/CaseLedger.sol",
 }
 SETTINGS: dict[str, Any] = {
     "evmVersion": "london",

@@ -17,7 +17,10 @@ from protocol.errors import CaseledgerError
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "errors.md"
 ABI = ROOT / "chain" / "abi"
-ROOMS = ["protocol", "verifier", "storage", "chain", "evidence", "monitor", "agent", "ledger_gateway", "cli"]
+ROOMS = [
+    "protocol", "verifier", "storage", "chain", "evidence", "cases", "monitor", "agent", "ledger_gateway",
+    "cli",
+]  # fmt: skip
 
 
 def all_modules() -> None:

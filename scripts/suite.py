@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".bootstrap" / "results"
 PY = str(ROOT / ".venv" / "bin" / "python")
 NODE_BIN = "node_modules/.bin"
-ROOMS = ["protocol", "verifier", "storage", "chain", "evidence", "monitor", "agent", "ledger_gateway", "cli"]
+ROOMS = [
+    "protocol", "verifier", "storage", "chain", "evidence", "cases", "monitor", "agent", "ledger_gateway",
+    "cli",
+]  # fmt: skip
 SIDES = ["tests", "scripts", "benchmarks"]
 PLAIN_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -120,6 +123,7 @@ def check_steps() -> list[Step]:
         Step("imports", [f"{bin_}/lint-imports", "--no-cache"], one),
         Step("errors.md", [PY, "-m", "scripts.errors_doc"], one),
         Step("documents", [PY, "-m", "scripts.docs_check"], one),
+        Step("lifecycle", [PY, "-m", "scripts.lifecycle"], one),
         Step("browser page", [PY, "-m", "scripts.browser_verifier", "--check"], one),
         Step("tree", [PY, "-m", "scripts.tree_check"], one),
         Step("mutants", [PY, "-m", "scripts.mutants", "--check"], one),

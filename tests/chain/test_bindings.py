@@ -177,7 +177,7 @@ def test_calls_are_those_that_web3_makes(name: str) -> None:
         for function in artifact(name)["abi"]
         if function["type"] == "function" and all("tuple" not in part["type"] for part in function["inputs"])
     ]
-    assert len(flat) > 4
+    assert flat
     for function in flat:
         kinds = [part["type"] for part in function["inputs"]]
         if any(kind.endswith("]") for kind in kinds):

@@ -1,0 +1,1 @@
+"""Cases: the lifecycle and all that follows from it (docs/lifecycle.md)."""
