@@ -3,7 +3,8 @@
 What can go wrong, and what happens:
 
 * killed at any point: the next run sends the same signed bytes again and gets the same answer;
-* gateway busy or down (429, 503, no answer): again with growing pauses, honouring Retry-After;
+* gateway busy or down (429, 503, no answer), from the first contact on: again with growing pauses, honouring
+  Retry-After;
 * gateway drops us (no answer within `patience`, or a promise that does not hold): the entries go to the next
   gateway, whose log is another one; the leaf itself does not change. Without a next one the run stops;
 * the log was closed by governance before it held a promised leaf: the accepted trust file says so, and the
@@ -14,13 +15,13 @@ What can go wrong, and what happens:
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.client import GatewayClient
 from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable, LogNotTrusted
 from agent.journal import Entry, Journal, Placement, State, StoredSubmission
+from agent.patience import GatewayFault, Patience, temporary
 from protocol import entry as leaves
 from protocol.acts import BadSignature, Domain, Signer
 from protocol.errors import MalformedInput
@@ -32,12 +33,8 @@ ENTRY_OVERHEAD = 64
 VALIDITY = 900
 """Seconds a signature over a submission lasts; renewed over the same root when it has ended."""
 RENEW_BEFORE = 60
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
 KEY_REFUSALS = (401, 403)
 EXPIRED_CODE = "ActExpired"
-
-_jitter = random.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -94,6 +91,8 @@ class Submitter:
         self._on_accepted = on_accepted
         self._logs: dict[str, bytes] = {}
         self._dropped: set[str] = set()
+        self._faults: dict[str, GatewayFault] = {}
+        """Why a gateway was dropped at first contact."""
 
     def run(self) -> Delivery:
         """Delivers everything that is NEW or SIGNED, or beyond the end of a closed log.
@@ -118,7 +117,7 @@ class Submitter:
 
     def _open(self, entries: Sequence[Entry]) -> None:
         """Signs and journals a submission for the first gateway that takes our leaves."""
-        gateway, log = self._target()
+        gateway, log = self._reached()
         submission = self._sign(log, entries)
         self._journal.open_submission(
             entries,
@@ -139,16 +138,31 @@ class Submitter:
             key=self._signer,
         )
 
+    def _reached(self) -> tuple[GatewayClient, TrustedLog]:
+        """The same, waiting as long as the only gateways left are down or busy."""
+        patience = Patience(self._patience, self._clock, self._sleep)
+        while True:
+            before = set(self._dropped)
+            try:
+                return self._target()
+            except (GatewayUnreachable, GatewayRefused, LogNotTrusted, GatewayAnswerInvalid):
+                away = {url: error for url, error in self._faults.items() if temporary(error)}
+                if not away.keys() - before or patience.over:
+                    raise
+                # Those that may come back are asked again.
+                self._dropped -= away.keys() - before
+                patience.pause(next(iter(away.values())))
+
     def _target(self) -> tuple[GatewayClient, TrustedLog]:
         """The first gateway, not given up in this run, that operates a log of the trust file."""
-        last: GatewayUnreachable | GatewayRefused | LogNotTrusted | GatewayAnswerInvalid | None = None
+        last: GatewayFault | None = None
         for gateway in self._gateways:
             if gateway.url in self._dropped:
                 continue
             try:
                 return gateway, self._log_of(gateway)
             except (GatewayUnreachable, GatewayRefused, LogNotTrusted, GatewayAnswerInvalid) as error:
-                last = error
+                last = self._faults[gateway.url] = error
                 self._dropped.add(gateway.url)
         raise last or GatewayUnreachable(
             "every gateway was tried and dropped the submission",
@@ -178,8 +192,7 @@ class Submitter:
         if log is None or gateway is None:
             done.moved += self._journal.release(stored.id, "GatewayUnreachable")
             return
-        give_up = self._clock() + self._patience
-        pause = FIRST_PAUSE
+        patience = Patience(self._patience, self._clock, self._sleep)
         while True:
             submission = self._current(stored, log, entries)
             try:
@@ -195,18 +208,13 @@ class Submitter:
                     self._journal.refuse(stored.id, error.code)
                     done.refused[error.code] = done.refused.get(error.code, 0) + len(entries)
                     return
-                wait = error.retry_after
                 fault: GatewayRefused | GatewayUnreachable | GatewayAnswerInvalid = error
-            except GatewayUnreachable as error:
-                fault, wait = error, None
-            except GatewayAnswerInvalid as error:
-                fault, wait, give_up = error, None, self._clock()
-            if self._clock() >= give_up:
+            except (GatewayUnreachable, GatewayAnswerInvalid) as error:
+                fault = error
+            if patience.over or isinstance(fault, GatewayAnswerInvalid):
                 self._move(stored, gateway, fault, done)
                 return
-            # Full jitter: many agents that were refused at the same moment must not return at the same one.
-            self._sleep(max(wait or 0.0, pause * (0.5 + _jitter.random() / 2)))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            patience.pause(fault)
 
     def _move(
         self,

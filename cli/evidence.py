@@ -108,7 +108,10 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     add.add_argument("--again", action="store_true", help="a further entry for files that have one")
     add.add_argument("--wait", action="store_true", help="wait for the receipts too")
     add.add_argument("--timeout", type=float, default=DEFAULT_WAIT, metavar="SECONDS")
-    add.add_argument("--patience", type=float, default=60.0, metavar="SECONDS")
+    add.add_argument(
+        "--patience", type=float, default=60.0, metavar="SECONDS",
+        help="how long a gateway that is down or busy is waited for, also at first contact",
+    )  # fmt: skip
     add.add_argument("--out", type=Path, metavar="DIR", help="receipts go here, not beside the files")
 
     listing = verb("list")
@@ -362,9 +365,10 @@ def _tell(session: _Session, delivery: Delivery) -> int:
 
 def _store(session: _Session) -> Callable[[Any], bytes]:
     """Uploads through the first gateway; recipients are looked up once."""
+    from agent.patience import PatientStorage
     from agent.store import choose_recipients, load_pins, store_file
 
-    gateway = session.gateways[0]
+    gateway = PatientStorage(session.gateways[0], session.args.patience, clock=time.time, sleep=time.sleep)
     checks = [load_pins(session.profile.pins_path).get]
     if session.profile.rpc:
         checks.append(_node_keys(session.profile).get)

@@ -22,6 +22,7 @@ from agent.errors import (
 )
 from agent.journal import Journal, State
 from agent.keys import Ed25519Key, KeyLabel, Secp256k1Key, new_key
+from agent.patience import PatientStorage
 from agent.submit import MAX_ENTRIES, Submitter, TrustedLog
 from protocol import entry as leaves
 from protocol import tree
@@ -191,6 +192,106 @@ def test_busy_gateway_is_waited_for_as_long_as_it_asks(journal: Journal, tmp_pat
     assert submitter(journal, [gateway], clock).run().accepted == 2
     assert clock.pauses[0] >= 3.0
     assert len(set(gateway.sent)) == 1
+
+
+class Away(Gateway):
+    """Does not answer, or is busy, when first asked for its logs."""
+
+    def __init__(self, url: str, log: Log, *faults: Exception) -> None:
+        super().__init__(url, log)
+        self.faults = list(faults)
+
+    def logs(self) -> list[LogInfo]:
+        if self.faults:
+            raise self.faults.pop(0)
+        return super().logs()
+
+
+def down(times: int) -> list[Exception]:
+    return [GatewayUnreachable("no answer") for _ in range(times)]
+
+
+def test_gateway_that_is_down_at_first_contact_is_waited_for(
+    journal: Journal, tmp_path: Path, clock: Time
+) -> None:
+    add(journal, files(tmp_path / "d", 2))
+    busy_now = GatewayRefused("TooManyRequests", "no", status=429, retry_after=2.0)
+    gateway = Away("http://a", Log("a/x"), *down(2), busy_now)
+    assert submitter(journal, [gateway], clock).run().accepted == 2
+    assert clock.pauses[-1] >= 2.0
+
+
+def test_gateway_that_stays_down_is_given_up_after_the_patience_and_the_journal_holds_all(
+    journal: Journal, tmp_path: Path, clock: Time
+) -> None:
+    add(journal, files(tmp_path / "d", 2))
+    gateway = Away("http://a", Log("a/x"), *down(10_000))
+    with pytest.raises(GatewayUnreachable):
+        submitter(journal, [gateway], clock).run()
+    assert NOW + 5.0 <= clock.now < NOW + 5.0 + 10.0
+    assert states(journal) == {State.NEW}
+    gateway.faults = []
+    assert submitter(journal, [gateway], clock).run().accepted == 2
+
+
+def test_nobody_waits_for_what_time_does_not_mend(journal: Journal, tmp_path: Path, clock: Time) -> None:
+    add(journal, files(tmp_path / "d", 1))
+    gone = Away("http://a", Log("a/x"), GatewayRefused("NotFound", "no", status=404))
+    lying_one = Away("http://b", Log("b/x"), GatewayAnswerInvalid("no"))
+    with pytest.raises(GatewayAnswerInvalid):
+        submitter(journal, [gone, lying_one], clock).run()
+    assert clock.pauses == []
+
+
+def test_a_second_gateway_that_answers_is_not_kept_waiting_by_the_first(
+    journal: Journal, tmp_path: Path, clock: Time
+) -> None:
+    add(journal, files(tmp_path / "d", 1))
+    first, second = Away("http://a", Log("a/x"), *down(10_000)), Gateway("http://b", Log("b/x"))
+    assert submitter(journal, [first, second], clock).run().gateways == ["http://b"]
+    assert clock.pauses == []
+
+
+class Shelf:
+    """Where chunks go; fails as told."""
+
+    def __init__(self, *faults: Exception) -> None:
+        self.faults = list(faults)
+        self.chunks: dict[str, bytes] = {}
+
+    def has_chunk(self, cid: str) -> bool:
+        return bool(self._told(lambda: cid in self.chunks))
+
+    def put_chunk(self, cid: str, data: bytes) -> None:
+        self._told(lambda: self.chunks.update({cid: data}))
+
+    def organisations(self) -> list[dict[str, Any]]:
+        return list(self._told(lambda: [{"index": 1}]))
+
+    def _told(self, answer: Callable[[], Any]) -> Any:
+        if self.faults:
+            raise self.faults.pop(0)
+        return answer()
+
+
+def test_content_is_stored_through_a_gateway_that_comes_back(clock: Time) -> None:
+    def patient(shelf: Shelf) -> PatientStorage:
+        return PatientStorage(shelf, 5.0, clock=clock.clock, sleep=clock.sleep)
+
+    shelf = Shelf(*down(2))
+    patient(shelf).put_chunk("a", b"x")
+    assert shelf.chunks == {"a": b"x"}
+    shelf.faults = down(1)
+    assert patient(shelf).has_chunk("a")
+    shelf.faults = down(1)
+    assert patient(shelf).organisations() == [{"index": 1}]
+    with pytest.raises(GatewayUnreachable):
+        patient(Shelf(*down(10_000))).organisations()
+    for status in (401, 404, 422):
+        waited = len(clock.pauses)
+        with pytest.raises(GatewayRefused):
+            patient(Shelf(GatewayRefused("No", "no", status=status))).put_chunk("a", b"")
+        assert len(clock.pauses) == waited
 
 
 def test_lost_answer_is_asked_for_again_and_adds_no_second_leaf(
