@@ -102,12 +102,14 @@ async def draft(
     logs: Sequence[LogEntry] | None = None,
     policy: WitnessPolicy | None = None,
     authorities: tuple[TimeAuthority, ...] | None = None,
+    ends: Mapping[int, int] | None = None,
 ) -> TrustFile:
     """An unsigned trust file for the deployment, or the successor of `held`.
 
     `logs` defaults to the consortium's; a log that is not open on the chain yet is left out. `policy` and
     `authorities` are the consortium's where its file says anything of the kind, else those of the held file,
-    or none, unless given; the file has version 2 as soon as it has either.
+    or none, unless given; the file has version 2 as soon as it has either. `ends`: last second of an
+    algorithm by its number, beside those of the held file; with any, the file has version 3.
 
     Raises DeploymentMismatch, ValidatorUnnamed, LogKeyUnknown, MalformedTrustFile.
     """
@@ -130,6 +132,9 @@ async def draft(
     chosen = policy if policy is not None else chosen
     stamping = authorities if authorities is not None else stamping
     version = 2 if chosen != EMPTY_POLICY or stamping or (held and held.payload.version >= 2) else 1
+    last = {**(dict(held.payload.algorithm_ends) if held else {}), **(ends or {})}
+    if last or (held and held.payload.version >= 3):
+        version = 3
     if version >= 2:
         chain = replace(chain, epochs=await _ended(pool, epochs))
     chains: tuple[TrustedChain, ...] = (chain,)
@@ -153,6 +158,7 @@ async def draft(
             version=version,
             witness_policy=chosen,
             authorities=stamping,
+            algorithm_ends=tuple(sorted(last.items())),
         )
     )
 

@@ -197,6 +197,8 @@ def _attesting_lines(payload: TrustPayload, lang: Language) -> list[str]:
         out.append(f"  {say('策略', 'policies')}  {oids}")
         for root in authority.roots:
             out.append(f"  {say('根证书 SHA-256', 'root SHA-256')}  {sha256(root).hex()}")
+    for algorithm, end in payload.algorithm_ends:
+        out.append(f"{say('算法终止', 'algorithm ends')} {('SHA-256', 'SM3')[algorithm]}  {_day(end)}")
     count = payload.time_tokens_required
     out.append(say(f"须有时间戳的机构数  {count}", f"authorities whose tokens are required  {count}"))
     return out

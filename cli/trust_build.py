@@ -11,7 +11,7 @@ import json
 import os
 import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,10 @@ _TEXTS = {
         "签署用的密钥文件或 keys/ 下的名称，可重复", "key to sign with, file or name under keys/; repeat"
     ),
     "days": Text("有效天数（默认 365）", "days of validity (365 by default)"),
+    "end": Text(
+        "算法的终止日，如 sha256=2035-01-01T00:00:00+08:00，可重复",
+        "last second of an algorithm, such as sha256=2035-01-01T00:00:00+08:00; repeat",
+    ),
     "home": Text("数据目录", "home folder"),
     "same": Text("与现行文件相比没有变化，未写出", "nothing differs from the held file; not written"),
     "made": Text(
@@ -51,6 +55,7 @@ def add_verb(verb: Callable[[str], argparse.ArgumentParser]) -> None:
     build.add_argument("--held", type=Path, metavar="FILE", help=words("held"))
     build.add_argument("--key", action="append", default=[], metavar="KEY", help=words("key"))
     build.add_argument("--days", type=int, default=365, metavar="N", help=words("days"))
+    build.add_argument("--end", action="append", default=[], metavar="ALG=TIME", help=words("end"))
     build.add_argument("--home", type=Path, help=words("home"))
 
 
@@ -66,7 +71,7 @@ def run(args: argparse.Namespace, lang: Language) -> int:
     if args.held is not None:
         with args.held.open("rb") as source:
             held = TrustFile.parse(source.read(MAX_TRUST + 1))
-    made = asyncio.run(_draft(home, founders, deployment.load(home), held, args.days))
+    made = asyncio.run(_draft(home, founders, deployment.load(home), held, args.days, ends_of(args.end)))
     if held is not None and not trustfile.changed(held, made):
         print(json.dumps({"changed": False}) if args.json else _TEXTS["same"].choose(lang))
         return 0
@@ -93,6 +98,23 @@ def run(args: argparse.Namespace, lang: Language) -> int:
     return 0
 
 
+def ends_of(given: Sequence[str]) -> dict[int, int]:
+    """Algorithm number to its last second, from `sha256=TIME`.
+
+    Raises:
+        BadArgument
+    """
+    from cli.verify import BadArgument, parse_time
+
+    out = {}
+    for one in given:
+        name, separator, moment = one.partition("=")
+        if not separator or name not in ("sha256", "sm3"):
+            raise BadArgument("sha256=TIME or sm3=TIME is expected", field="--end")
+        out[("sha256", "sm3").index(name)] = parse_time(moment)
+    return out
+
+
 def local_validators(home: Path) -> dict[bytes, str]:
     """Validator key → controller of the network under this home; none for an external one."""
     from chain.networks.cometbft import CometNetwork
@@ -106,7 +128,12 @@ def local_validators(home: Path) -> dict[bytes, str]:
 
 
 async def _draft(
-    home: Path, founders: Consortium, record: Deployment, held: TrustFile | None, days: int
+    home: Path,
+    founders: Consortium,
+    record: Deployment,
+    held: TrustFile | None,
+    days: int,
+    ends: dict[int, int],
 ) -> TrustFile:
     from chain import trustfile
     from chain.configuration import pool_of
@@ -120,6 +147,7 @@ async def _draft(
             now=int(time.time()),
             held=held,
             valid_for=days * 24 * 3600,
+            ends=ends,
         )
 
 

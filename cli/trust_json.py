@@ -27,6 +27,7 @@ _MEMBERS = (
     "logs", "policy",
 )  # fmt: skip
 _MEMBERS_2 = (*_MEMBERS, "witnesses", "groups", "quorum", "timeAuthorities")
+_MEMBERS_3 = (*_MEMBERS_2, "algorithmEnds")
 
 
 def to_json(payload: TrustPayload) -> dict[str, object]:
@@ -58,6 +59,10 @@ def to_json(payload: TrustPayload) -> dict[str, object]:
     }
     if payload.version >= 2:
         out |= _witness_json(payload)
+    if payload.version >= 3:
+        out["algorithmEnds"] = [
+            {"algorithm": algorithm, "end": end} for algorithm, end in payload.algorithm_ends
+        ]
     return out
 
 
@@ -134,8 +139,9 @@ def from_json(data: bytes) -> TrustPayload:
     """
     document = expect.json_value(data, "trust file", max_bytes=MAX_JSON)
     version = document.get("version") if isinstance(document, dict) else None
-    second = version == 2 and not isinstance(version, bool)
-    value = expect.json_members(document, "trust file", _MEMBERS_2 if second else _MEMBERS)
+    second, third = version in (2, 3) and not isinstance(version, bool), version == 3
+    members = _MEMBERS_3 if third else _MEMBERS_2 if second else _MEMBERS
+    value = expect.json_members(document, "trust file", members)
     number = expect.uint(value["version"], "version")
     if number not in VERSIONS:
         raise UnknownVersion(f"version: {number} is not known", field="version")
@@ -157,6 +163,7 @@ def from_json(data: bytes) -> TrustPayload:
         version=number,
         witness_policy=_witness_policy(value) if second else EMPTY_POLICY,
         authorities=_each(value["timeAuthorities"], "timeAuthorities", _authority) if second else (),
+        algorithm_ends=_each(value["algorithmEnds"], "algorithmEnds", _end) if third else (),
     )
 
 
@@ -201,6 +208,11 @@ def _authority(value: object) -> TimeAuthority:
         expect.uint(one["from"], "from"),
         None if until is None else expect.uint(until, "until"),
     )
+
+
+def _end(value: object) -> tuple[int, int]:
+    one = expect.json_members(value, "algorithmEnds", ("algorithm", "end"))
+    return expect.uint(one["algorithm"], "algorithm"), expect.uint(one["end"], "end")
 
 
 def _each(value: object, field: str, read: Callable[[object], T]) -> tuple[T, ...]:

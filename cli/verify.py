@@ -53,8 +53,8 @@ _TEXTS = {
         "逐步说明比对了什么、没有核验什么", "say step by step what was compared, and what was not"
     ),
     "ignore": Text(
-        "视为已被攻破的算法：只依 SM3 的见证方签名与时间戳",
-        "take this algorithm as broken: only SM3 cosignatures and SM3 tokens count",
+        "视为已被攻破的算法：只依其余算法的见证方签名、时间戳与散列续期",
+        "take it as broken: only cosignatures, tokens and hash renewals of other algorithms count",
     ),
     "provenance": Text(
         "来源说明（.clp；默认取收据旁的那一份）",
@@ -115,7 +115,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--json", action="store_true", help=words("json"))
     parser.add_argument("--csv", type=Path, metavar="OUT", help=words("csv"))
     parser.add_argument("--explain", action="store_true", help=words("explain"))
-    parser.add_argument("--ignore", choices=["sha256"], help=words("ignore"))
+    parser.add_argument("--ignore", choices=["sha256", "sm3", "sha256,sm3"], help=words("ignore"))
     parser.add_argument("--provenance", type=Path, metavar="STATEMENT", help=words("provenance"))
     parser.add_argument("--custody", type=Path, metavar="SHEET", help=words("custody"))
     parser.add_argument(
@@ -134,7 +134,8 @@ def run(args: argparse.Namespace) -> int:
     at = parse_time(args.at) if args.at else int(time.time())
     case_id = _case(args.case)
     trust = read_bounded(args.trust or held_trust(args.home), MAX_TRUST)
-    rules = Rules(args.ignore == "sha256", args.ml_dsa)
+    ignored = (args.ignore or "").split(",")
+    rules = Rules("sha256" in ignored, args.ml_dsa, "sm3" in ignored)
     if args.receipt.is_dir():
         for name in ("provenance", "custody", "custody_event", "custody_since"):
             if getattr(args, name):
@@ -170,15 +171,15 @@ def read_bounded(path: Path, maximum: int) -> bytes:
         raise CannotRead(f"{path}: {error.strerror}", field=str(path)) from None
 
 
-def digest_file(path: Path) -> ContentDigests:
-    """Both digests of a document.
+def digest_file(path: Path, *, renewed: bool = False) -> ContentDigests:
+    """Both digests of a document; `renewed`: SHA3-256 as well.
 
     Raises:
         CannotRead
     """
     try:
         with open(path, "rb", buffering=0) as source:
-            return digest_stream(source)
+            return digest_stream(source, renewed=renewed)
     except OSError as error:
         raise CannotRead(f"{path}: {error.strerror}", field=str(path)) from None
 
@@ -234,8 +235,9 @@ def check(
     custody: CustodyShown | None = None,
 ) -> Report:
     """Verify one receipt, with its document, provenance statement and custody sheet if there are any."""
-    content = None if file is None else digest_file(file)
     data = read_bounded(receipt, MAX_RECEIPT)
+    # A third digest costs time, and only a hash renewal asks for it.
+    content = None if file is None else digest_file(file, renewed=b"rehash" in data)
     statement = provenance or statement_beside(receipt, data)
     asked = rules or Rules()
     return verify_receipt(
@@ -248,6 +250,7 @@ def check(
         custody=custody,
         ignore_sha256=asked.ignore_sha256,
         mldsa=asked.mldsa,
+        ignore_sm3=asked.ignore_sm3,
     )
 
 
@@ -479,7 +482,12 @@ def _facts(report: Report, lang: Language, colon: str) -> list[str]:
     if report.verdict("custody").status in (Status.PASS, Status.REDUCED):
         lines += summary(facts, lambda seconds: moment(seconds, lang), lang)
     if "ignoredAlgorithm" in facts:
-        lines.append(Text("按要求不依赖 SHA-256", "SHA-256 was ignored as asked").choose(lang))
+        names = str(facts["ignoredAlgorithm"]).replace("sha256", "SHA-256").replace("sm3", "SM3")
+        line = Text("不依赖 {names}（按要求，或已到终止日）", "{names}: not relied on, as asked or ended")
+        lines.append(line.format(lang, names=names))
+    if "hashRenewedAt" in facts:
+        line = Text("散列续期于 {time}", "hash renewal of {time}")
+        lines.append(line.format(lang, time=moment(int(facts["hashRenewedAt"] or 0), lang)))
     if "trustFingerprint" in facts:
         name = printable(str(facts["consortiumEn" if lang == "en" else "consortiumZh"]))
         line = Text(

@@ -33,12 +33,14 @@ def issue(
     days: int,
     commits: bool = False,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    digest: hashes.SHA256 | hashes.SHA512 | None = None,
 ) -> Issued:
     """Valid from an hour before `now` (seconds UTC), the certificate for `days`.
 
     `commits`: its key may sign what a person stands for (content commitment). `extensions`: further ones,
-    each with whether it is critical.
+    each with whether it is critical. `digest`: of both signatures, SHA-256 by default.
     """
+    digest = digest or hashes.SHA256()
     begin = datetime.fromtimestamp(now, UTC) - timedelta(hours=1)
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name = _name(f"{name} root")
@@ -46,14 +48,14 @@ def issue(
         _builder(root_name, root_name, root_key, begin, ROOT_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(issues=True), critical=True)
-        .sign(root_key, hashes.SHA256())
+        .sign(root_key, digest)
     )
     builder = _builder(_name(name), root_name, key, begin, days).add_extension(
         _usage(issues=False, commits=commits), critical=True
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return Issued(root, root_key, builder.sign(root_key, hashes.SHA256()), key, begin)
+    return Issued(root, root_key, builder.sign(root_key, digest), key, begin)
 
 
 def _builder(

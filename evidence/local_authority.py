@@ -1,11 +1,12 @@
 """A time authority for development and tests: its own root, a signing certificate, a revocation list.
 
-It answers RFC 3161 requests over SHA-256 and SM3. Its clock is this machine's and its keys lie beside the
-ledger's, so its tokens prove nothing to a third person; a trust file for real use names other authorities.
+It answers RFC 3161 requests over SHA-256, SM3 and SHA3-256. Its clock is this machine's and its keys lie
+beside the ledger's, so its tokens prove nothing to a third person; a trust file for real use names others.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from protocol.errors import CaseledgerError
 from protocol.hashing import sha256
 from verifier.timetoken_cms import (
     CONTENT_TYPE,
-    IMPRINTS,
     MESSAGE_DIGEST,
+    RENEWED_IMPRINTS,
     SIGNED_DATA,
     SIGNING_CERTIFICATE_V2,
     TST_INFO,
@@ -49,8 +50,19 @@ POLICY = "2.999.3161.1"
 SIGNER_DAYS, LIST_DAYS = 1825, 30
 ROOT_FILE, ROOT_KEY, SIGNER_FILE, SIGNER_KEY = "root.der", "root-key.pem", "signer.der", "signer-key.pem"
 _BAD_ALGORITHM, _BAD_FORMAT, _POLICY = 0, 5, 15
-_SHA256 = encode(SEQUENCE, encode_oid("2.16.840.1.101.3.4.2.1"))
-_ECDSA_SHA256 = encode(SEQUENCE, encode_oid("1.2.840.10045.4.3.2"))
+_SIGNED_OVER: dict[str, tuple[hashes.HashAlgorithm, bytes, bytes]] = {
+    "sha256": (
+        hashes.SHA256(),
+        encode(SEQUENCE, encode_oid("2.16.840.1.101.3.4.2.1")),
+        encode(SEQUENCE, encode_oid("1.2.840.10045.4.3.2")),
+    ),
+    "sha512": (
+        hashes.SHA512(),
+        encode(SEQUENCE, encode_oid("2.16.840.1.101.3.4.2.3")),
+        encode(SEQUENCE, encode_oid("1.2.840.10045.4.3.4")),
+    ),
+}
+"""Digest of the signature, its AlgorithmIdentifier, and that of ECDSA over it."""
 
 
 class TimeAuthorityDamaged(CaseledgerError):
@@ -73,7 +85,8 @@ class Identity:
 def make_identity(name: str, now: int, *, signer_days: int = SIGNER_DAYS) -> Identity:
     """A new root and a signing certificate under it, both valid from an hour before `now` (seconds UTC)."""
     stamping = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-    made = issue(name, now, days=signer_days, extensions=[(stamping, True)])
+    # SHA-512, so that its tokens may stand over a hash renewal.
+    made = issue(name, now, days=signer_days, extensions=[(stamping, True)], digest=hashes.SHA512())
     der = serialization.Encoding.DER
     return Identity(made.root.public_bytes(der), made.root_key, made.certificate.public_bytes(der), made.key)
 
@@ -107,11 +120,11 @@ def signing_certificate(signer: bytes) -> bytes:
     return encode(SEQUENCE, encode(SEQUENCE, ess))
 
 
-def signed_attributes(content: bytes, signer: bytes) -> list[bytes]:
+def signed_attributes(content: bytes, signer: bytes, over: str = "sha256") -> list[bytes]:
     """The attributes that a token signs: content type, digest of the content, the signer's certificate."""
     return [
         attribute(CONTENT_TYPE, encode_oid(TST_INFO)),
-        attribute(MESSAGE_DIGEST, encode(OCTET_STRING, sha256(content))),
+        attribute(MESSAGE_DIGEST, encode(OCTET_STRING, hashlib.new(over, content).digest())),
         attribute(SIGNING_CERTIFICATE_V2, signing_certificate(signer)),
     ]
 
@@ -122,24 +135,26 @@ def seal(
     identity: Identity,
     *,
     certificates: tuple[bytes, ...] = (),
+    over: str = "sha256",
 ) -> bytes:
-    """The token: a ContentInfo over `content` and these attributes, signed with ECDSA over SHA-256."""
+    """The token: a ContentInfo over `content` and these attributes, signed with ECDSA over `over`."""
     parsed = load(identity.signer)
-    signature = identity.signer_key.sign(encode_set(attributes), ec.ECDSA(hashes.SHA256()))
+    digest, digest_name, ecdsa_name = _SIGNED_OVER[over]
+    signature = identity.signer_key.sign(encode_set(attributes), ec.ECDSA(digest))
     signer_info = encode(
         SEQUENCE,
         encode_integer(1),
         encode(SEQUENCE, parsed.issuer, encode_integer(parsed.serial)),
-        _SHA256,
+        digest_name,
         encode_set(attributes, context(0)),
-        _ECDSA_SHA256,
+        ecdsa_name,
         encode(OCTET_STRING, signature),
     )
     wrapped = encode(context(0), encode(OCTET_STRING, content))
     signed_data = encode(
         SEQUENCE,
         encode_integer(3),
-        encode(SET, _SHA256),
+        encode(SET, digest_name),
         encode(SEQUENCE, encode_oid(TST_INFO), wrapped),
         encode_set(certificates, context(0)) if certificates else b"",
         encode(SET, signer_info),
@@ -187,14 +202,13 @@ class LocalAuthority:
             return refused(_BAD_ALGORITHM)
         except TokenMalformed:
             return refused(_BAD_FORMAT)
-        if wanted.algorithm not in IMPRINTS:
-            return refused(_BAD_ALGORITHM)
         if wanted.policy not in (None, self.policy):
             return refused(_POLICY)
         content = tst_info(wanted, policy=self.policy, serial=secrets.randbits(63) + 1, time=self._clock())
-        attributes = signed_attributes(content, self.identity.signer)
+        over = "sha512" if wanted.algorithm in RENEWED_IMPRINTS else "sha256"
+        attributes = signed_attributes(content, self.identity.signer, over)
         certificates = (self.identity.signer,) if wanted.certificates else ()
-        return granted(seal(content, attributes, self.identity, certificates=certificates))
+        return granted(seal(content, attributes, self.identity, certificates=certificates, over=over))
 
     def revocation_list(self, revoked: tuple[x509.RevokedCertificate, ...] = ()) -> bytes:
         """A CRL of now (DER)."""

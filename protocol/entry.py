@@ -19,6 +19,8 @@ from protocol.hashing import SHA256, sha256, sm3
 from protocol.i18n import Text
 
 VERSION = 1
+RENEWED_VERSION, RENEWED_ALGORITHM = 2, 2
+"""Of a log continuation that commits a hash renewal, and its algorithm: SHA3-256."""
 HEADER_LEN = 48
 LEAF_LEN = 112
 MAX_BODY = 2048
@@ -254,26 +256,31 @@ class Body:
 
 @dataclass(frozen=True)
 class Continuation:
-    """Body of class 128: commits a successor log to the closed head of its predecessor."""
+    """Body of class 128: commits a successor log to the closed head of its predecessor.
+
+    `renewed_root`: of the predecessor's hash renewal (docs/spec/hash-renewal.md §5), in version 2.
+    """
 
     predecessor: bytes
     size: int
     root_sha256: bytes
     root_sm3: bytes
     salt: bytes
+    renewed_root: bytes | None = None
 
     def encode(self) -> bytes:
         """Deterministic CBOR."""
-        data = cbor.encode(
-            {
-                0: VERSION,
-                1: self.predecessor,
-                2: self.size,
-                3: self.root_sha256,
-                4: self.root_sm3,
-                5: self.salt,
-            }
-        )
+        members: dict[int | str, cbor.Encodable] = {
+            0: VERSION if self.renewed_root is None else RENEWED_VERSION,
+            1: self.predecessor,
+            2: self.size,
+            3: self.root_sha256,
+            4: self.root_sm3,
+            5: self.salt,
+        }
+        if self.renewed_root is not None:
+            members |= {6: RENEWED_ALGORITHM, 7: self.renewed_root}
+        data = cbor.encode(members)
         Continuation.parse(data)
         return data
 
@@ -284,9 +291,12 @@ class Continuation:
         Raises:
             MalformedInput, UnknownVersion, LimitExceeded
         """
-        body = _members(data, 6)
-        expect.version(body[0], VERSION, "body version")
+        body = _members(data, 6, renewed=8)
+        renewed = body[0] == RENEWED_VERSION
+        if renewed and expect.uint(body[6], "algorithm") != RENEWED_ALGORITHM:
+            raise MalformedInput("algorithm: 2 is expected", field="algorithm")
         return cls(
+            renewed_root=expect.octets(body[7], "root", 32) if renewed else None,
             predecessor=expect.octets(body[1], "predecessor logId", 32),
             size=expect.uint(body[2], "size", MAX_TREE_SIZE),
             root_sha256=expect.octets(body[3], "rootSha256", 32),
@@ -295,11 +305,14 @@ class Continuation:
         )
 
 
-def _members(data: bytes, count: int) -> dict[cbor.Key, cbor.Value]:
+def _members(data: bytes, count: int, renewed: int | None = None) -> dict[cbor.Key, cbor.Value]:
+    """`count` members in version 1; `renewed` in version 2, where there is one."""
     if len(data) > MAX_BODY:
         raise LimitExceeded(f"body: {len(data)} bytes, at most {MAX_BODY} allowed", field="body")
     value = cbor.decode(data, max_bytes=MAX_BODY, max_depth=3, max_items=128)
     if isinstance(value, dict) and 0 in value:
+        if renewed is not None and value[0] == RENEWED_VERSION:
+            return expect.fields(value, "body", range(renewed))
         expect.version(value[0], VERSION, "body version")
     return expect.fields(value, "body", range(count))
 

@@ -1,4 +1,4 @@
-"""Digests that every room shares: SHA-256, SM3, Keccak-256 and the Merkle hashes of RFC 9162 §2.1.1.
+"""Digests that every room shares: SHA-256, SM3, SHA3-256, Keccak-256, the Merkle hashes of RFC 9162 §2.1.1.
 
 SM3 is GB/T 32905-2016. Keccak-256 has the pre-standard padding that Ethereum uses; it is not SHA3-256.
 """
@@ -60,7 +60,7 @@ def new_sm3() -> Hasher:
 
 @dataclass(frozen=True, eq=False)
 class HashAlg:
-    """A hash function and its RFC 9162 tree hashes. Compare with `is`; the two instances are below.
+    """A hash function and its RFC 9162 tree hashes. Compare with `is`; the instances are below.
 
     `leaf_state` and `node_state` have absorbed the domain byte; copying them is faster than starting afresh.
     """
@@ -118,7 +118,15 @@ def _alg(name: str, base: Hasher) -> HashAlg:
 
 SHA256 = _alg("sha256", new_sha256())
 SM3 = _alg("sm3", new_sm3())
+SHA3_256 = _alg("sha3-256", hashlib.sha3_256())
+"""Of hash renewals (docs/spec/hash-renewal.md)."""
 ALGORITHMS: dict[str, HashAlg] = {SHA256.name: SHA256, SM3.name: SM3}
+"""Those that protect entries from the first day."""
+
+
+def new_sha3_256() -> Hasher:
+    """A fresh streaming SHA3-256."""
+    return hashlib.sha3_256()
 
 
 def sha256(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, TypeAlias
 
-from protocol import cbor, expect
+from protocol import cbor, expect, rehash
 from protocol.cbor import Encodable, Value
 from protocol.checkpoint import KEY_ID_LEN, MAX_TIME, SIGNATURE_LEN, TYPE_COSIGNATURE, TYPE_MLDSA44
 from protocol.errors import MalformedInput
@@ -24,6 +24,7 @@ MAX_COSIGNATURES = 32
 MAX_TOKEN = 32_768
 MAX_CERTIFICATES = 16
 MAX_REVOCATION = 16
+MAX_REHASH_TOKENS = 8
 _COSIGNATURE_LENGTHS = (SIGNATURE_LEN[TYPE_COSIGNATURE], SIGNATURE_LEN[TYPE_MLDSA44])
 
 
@@ -117,11 +118,7 @@ class RenewalAttestation:
     @classmethod
     def parse(cls, members: Sequence[Value], position: int) -> RenewalAttestation:
         _, positions, token, certificates, revocation = expect.array(members, cls.kind, 5)
-        named: list[int] = []
-        for one in expect.array(positions, "positions", minimum=1, maximum=MAX_ATTESTATIONS):
-            lowest = named[-1] + 1 if named else 0
-            named.append(expect.uint(one, "positions", position - 1, minimum=lowest))
-        return cls(tuple(named), *_stamped(token, certificates, revocation))
+        return cls(_positions(positions, position, minimum=1), *_stamped(token, certificates, revocation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +163,74 @@ class Sm2Attestation:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """One token of a hash renewal, with what its check needs; all in DER."""
+
+    token: bytes
+    certificates: tuple[bytes, ...] = ()
+    revocation: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RehashAttestation:
+    """A hash renewal (docs/spec/hash-renewal.md §2): the receipt's item in a tree under SHA3-256, and tokens
+    over that tree. `listed`: places of the attestations that the item covers.
+    """
+
+    kind: ClassVar[str] = "rehash"
+    scope: int
+    size: int
+    position: int
+    path: tuple[bytes, ...]
+    body: bytes | None
+    content: bytes | None
+    listed: tuple[int, ...]
+    log_signature: bytes | None
+    tokens: tuple[Stamped, ...]
+
+    def encode(self) -> Attestation:
+        """As the receipt lists it."""
+        tokens: list[Encodable] = [[one.token, one.certificates, one.revocation] for one in self.tokens]
+        return _pack(
+            self.kind,
+            [
+                rehash.ALGORITHM, self.scope, self.size, self.position, self.path, self.body, self.content,
+                self.listed, self.log_signature, tokens,
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def parse(cls, members: Sequence[Value], position: int) -> RehashAttestation:
+        _, algorithm, scope, size, place, path, body, content, listed, signature, tokens = expect.array(
+            members, cls.kind, 11
+        )
+        expect.uint(algorithm, "algorithm", rehash.ALGORITHM, minimum=rehash.ALGORITHM)
+        size = expect.uint(size, "size", MAX_TREE, minimum=1)
+        out = cls(
+            expect.uint(scope, "scope", rehash.SCOPE_HOLDER),
+            size,
+            expect.uint(place, "position", size - 1),
+            expect.digests(path, "path", MAX_PATH),
+            expect.octets_or_none(body, "body digest", 32),
+            expect.octets_or_none(content, "content digest", 32),
+            _positions(listed, position),
+            expect.octets_or_none(signature, "log signature", 64),
+            tuple(
+                Stamped(*_stamped(*expect.array(one, "tokens", 3)))
+                for one in expect.array(tokens, "tokens", minimum=1, maximum=MAX_REHASH_TOKENS)
+            ),
+        )
+        if out.scope == rehash.SCOPE_LOG and (out.content is not None or out.listed):
+            raise MalformedAttestation("the operator has no content and lists nothing", field="rehash")
+        if (out.scope == rehash.SCOPE_LOG) != (out.log_signature is not None):
+            raise MalformedAttestation("the log signs its own tree, and only that", field="log signature")
+        return out
+
+
 Known: TypeAlias = (
     "WitnessAttestation | TokenAttestation | RenewalAttestation | ChainAttestation | Sm2Attestation"
+    " | RehashAttestation"
 )
 _KINDS: dict[
     str,
@@ -175,10 +238,18 @@ _KINDS: dict[
     | type[TokenAttestation]
     | type[RenewalAttestation]
     | type[ChainAttestation]
-    | type[Sm2Attestation],
+    | type[Sm2Attestation]
+    | type[RehashAttestation],
 ] = {
     one.kind: one
-    for one in (WitnessAttestation, TokenAttestation, RenewalAttestation, ChainAttestation, Sm2Attestation)
+    for one in (
+        WitnessAttestation,
+        TokenAttestation,
+        RenewalAttestation,
+        ChainAttestation,
+        Sm2Attestation,
+        RehashAttestation,
+    )
 }
 
 
@@ -231,6 +302,15 @@ def _cosignature(value: Value) -> Cosignature:
     return Cosignature(
         expect.octets(key_id, "key id", KEY_ID_LEN), expect.uint(time, "time", MAX_TIME), signature
     )
+
+
+def _positions(value: Value, before: int, minimum: int = 0) -> tuple[int, ...]:
+    """Places of earlier attestations, ascending."""
+    named: list[int] = []
+    for one in expect.array(value, "positions", minimum=minimum, maximum=MAX_ATTESTATIONS):
+        lowest = named[-1] + 1 if named else 0
+        named.append(expect.uint(one, "positions", before - 1, minimum=lowest))
+    return tuple(named)
 
 
 def _stamped(

@@ -6,7 +6,7 @@ leaf. Chain proofs are only collected here: `verify_chain` runs its steps on the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,6 +35,7 @@ from verifier.chainproof import ChainProof
 from verifier.errors import CheckpointTooSmall, CosignatureInFuture
 from verifier.merkle_verify import root_from_inclusion
 from verifier.receipt import Core, Receipt
+from verifier.rehash import Renewals, Renewed, evaluate_renewals
 from verifier.sm2_envelope import check_sm2
 from verifier.trust_payload import TrustedLog, TrustPayload
 from verifier.verdict import Finding
@@ -58,11 +59,34 @@ class Rules:
     """SHA-256 counts as broken: only what SM3 protects is looked at."""
     mldsa: bool = False
     """ML-DSA-44 cosignatures count."""
+    ignore_sm3: bool = False
+    """SM3 counts as broken. With both, nothing is left unless it was renewed."""
+    covered: frozenset[int] | None = None
+    """Places of the attestations that a hash renewal covers, where only those may be looked at."""
 
     @property
     def algorithms(self) -> tuple[int, ...]:
         """Trees whose checkpoints are looked at."""
-        return (1,) if self.ignore_sha256 else (0, 1)
+        ignored = (self.ignore_sha256, self.ignore_sm3)
+        return tuple(one for one in (0, 1) if not ignored[one])
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of the digests that are ignored."""
+        return tuple(name for name in ("sha256", "sm3") if self.ignores(name))
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether no digest is relied on."""
+        return self.ignore_sha256 and self.ignore_sm3
+
+    def looks_at(self, place: int) -> bool:
+        """Whether the attestation at this place may be looked at."""
+        return self.covered is None or place in self.covered
+
+    def ignores(self, name: str) -> bool:
+        """Whether the digest called `name` is ignored."""
+        return {"sha256": self.ignore_sha256, "sm3": self.ignore_sm3}.get(name, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +120,27 @@ class Attested:
     """Position and chain proof of the `chain` attestations."""
     sm2_key: bytes | None = None
     """The SM2 key (64 bytes) that signed the submission too."""
-    witness_error: CaseledgerError | None = None
-    token_error: CaseledgerError | None = None
+    refused_tree: tuple[int, CaseledgerError] | None = None
+    """The first attestation over a tree that is refused: its place and why."""
+    refused_token: tuple[int, CaseledgerError] | None = None
+    renewed: tuple[Renewed, ...] = ()
+    """Hash renewals on which the verdicts rest, because an algorithm is ignored."""
+
+    @property
+    def witness_error(self) -> CaseledgerError | None:
+        """What makes *append-only* fail."""
+        return self.refused_tree[1] if self.refused_tree else None
+
+    @property
+    def token_error(self) -> CaseledgerError | None:
+        """What makes *time* fail."""
+        return self.refused_token[1] if self.refused_token else None
+
+    def take(self, renewals: Renewals) -> None:
+        """Add what is to be said of the hash renewals."""
+        self.findings.extend(renewals.findings)
+        self.refused_tree = _first(self.refused_tree, renewals.tree_error)
+        self.refused_token = _first(self.refused_token, renewals.token_error)
 
     @property
     def counting(self) -> tuple[Stamp, ...]:
@@ -122,23 +165,45 @@ class Attested:
         return f"tokens of {len(names)} <= {closed_at}" if len(names) >= max(1, tokens_required) else None
 
 
+def _first(
+    one: tuple[int, CaseledgerError] | None, two: tuple[int, CaseledgerError] | None
+) -> tuple[int, CaseledgerError] | None:
+    given = [pair for pair in (one, two) if pair is not None]
+    return min(given, key=lambda pair: pair[0]) if given else None
+
+
 def evaluate(
-    receipt: Receipt, known: Sequence[Known | None], payload: TrustPayload, at: int, rules: Rules
+    receipt: Receipt,
+    known: Sequence[Known | None],
+    payload: TrustPayload,
+    at: int,
+    rules: Rules,
+    renewals: Renewals | None = None,
 ) -> Attested:
-    """Check every attestation of a receipt whose inclusion holds; `known` are its attestations as parsed."""
+    """Check every attestation of a receipt whose inclusion holds; `known` are its attestations as parsed.
+
+    `renewals`: its hash renewals as `evaluate_renewals` found them, which is asked when None is given.
+    """
     out = Attested()
+    if renewals is None:
+        renewals = evaluate_renewals(receipt, known, payload, at)
     log = payload.log(receipt.core.log.origin)
     if log is None or log.chain_id != receipt.core.log.chain_id:
         # Whose checkpoints they are cannot be known; step 5 says that the log is not named.
         return out
     _Witnesses(receipt.core, log, payload, at, rules, out).run(_of(known, WitnessAttestation))
-    _Tokens(receipt, known, payload, at, rules, out).run()
-    out.proofs = tuple((position, one.proof) for position, one in _of(known, ChainAttestation))
-    for position, one in _of(known, Sm2Attestation):
-        code, detail = check_sm2(receipt.core, one)
-        out.findings.append(Finding(position, one.kind, code, detail))
+    _Tokens(receipt, known, payload, at, rules, out).run(renewals.judged_at)
+    out.take(renewals)
+    for position, one in _of(known, ChainAttestation):
+        if rules.looks_at(position):
+            out.proofs = (*out.proofs, (position, one.proof))
+        else:
+            out.findings.append(Finding(position, one.kind, IGNORED))
+    for position, envelope in _of(known, Sm2Attestation):
+        code, detail = check_sm2(receipt.core, envelope)
+        out.findings.append(Finding(position, envelope.kind, code, detail))
         if code == "Ok" and out.sm2_key is None:
-            out.sm2_key = one.public_key
+            out.sm2_key = envelope.public_key
     return out
 
 
@@ -175,7 +240,7 @@ class _Witnesses:
     def run(self, attestations: Iterable[tuple[int, WitnessAttestation]]) -> None:
         for position, one in attestations:
             code, detail = IGNORED, ""
-            if one.algorithm in self.rules.algorithms:
+            if one.algorithm in self.rules.algorithms and self.rules.looks_at(position):
                 try:
                     head, signed = self._check(one)
                     code, detail = ("Ok", ", ".join(signed)) if signed else ("WitnessUnknown", "")
@@ -183,7 +248,7 @@ class _Witnesses:
                     for name, time in signed.items():
                         times[name] = min(time, times.get(name, time))
                 except CaseledgerError as error:
-                    self.out.witness_error = self.out.witness_error or error
+                    self.out.refused_tree = _first(self.out.refused_tree, (position, error))
                     code, detail = error.code, error.detail
             self.out.findings.append(Finding(position, one.kind, code, detail))
         # A quorum is over one and the same tree: cosignatures over two would not exclude a split view.
@@ -229,7 +294,8 @@ class _Tokens:
     rules: Rules
     out: Attested
 
-    def run(self) -> None:
+    def run(self, renewed_at: Mapping[int, tuple[int, ...]]) -> None:
+        """`renewed_at`: times at which a token is judged as well, by its attestation's place."""
         stamped = [
             (position, one)
             for position, one in enumerate(self.known)
@@ -243,7 +309,7 @@ class _Tokens:
             if (token := self._verified(position, one)) is not None
         ]
         # A renewal stands behind what it lists, so going backwards each is judged before what it keeps alive.
-        judged: dict[int, list[int]] = {}
+        judged = {place: list(times) for place, times in renewed_at.items()}
         stamps: list[Stamp] = []
         for position, one, token in reversed(good):
             expired = all(token.expired_at(time) for time in (self.at, *judged.get(position, ())))
@@ -262,6 +328,8 @@ class _Tokens:
         from verifier.timetoken_errors import AuthorityNotTrusted
 
         try:
+            if not self.rules.looks_at(position):
+                raise _Ignored
             return check_token(
                 one.token,
                 one.certificates,
@@ -276,7 +344,7 @@ class _Tokens:
         except AuthorityNotTrusted as error:
             self.out.findings.append(Finding(position, one.kind, error.code, error.detail))
         except CaseledgerError as error:
-            self.out.token_error = self.out.token_error or error
+            self.out.refused_token = _first(self.out.refused_token, (position, error))
             self.out.findings.append(Finding(position, one.kind, error.code, error.detail))
         return None
 
@@ -284,8 +352,8 @@ class _Tokens:
         """What the token must be over when its imprint is of algorithm `name`."""
         from verifier.timetoken_errors import TokenImprintMismatch
 
-        if self.rules.ignore_sha256 and (
-            name == "sha256" or (isinstance(one, TokenAttestation) and one.algorithm == ALGORITHM_SHA256)
+        if self.rules.ignores(name) or (
+            isinstance(one, TokenAttestation) and one.algorithm not in self.rules.algorithms
         ):
             raise _Ignored
         alg = ALGORITHMS[name]

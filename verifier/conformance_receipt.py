@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from protocol.hashing import sha256, sm3
+from protocol.hashing import SHA3_256, sha256, sm3
 from verifier.content import ContentDigests
 from verifier.errors import FieldInvalid, ProofRefused
 from verifier.strict_json import Fields, Json, base64_bytes
@@ -12,6 +12,7 @@ from verifier.verdict import Result, Status
 from verifier.verify import verify_receipt
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
+_IGNORED = (["sha256"], ["sm3"], ["sha256", "sm3"])
 MAX_TIME = 2**40 - 1
 
 
@@ -40,9 +41,11 @@ def check(value: Json) -> str:
     content = _content(fields)
     case_id = fields.hex("case", 32) if fields.has("case") and fields.raw("case") is not None else None
     fields.skip("case")
-    ignore = fields.has("ignore") and fields.raw("ignore") is not None
-    if ignore and fields.text("ignore") != "sha256":
-        raise fields.invalid("ignore", "sha256 or null")
+    ignore: list[str] = []
+    if fields.has("ignore") and fields.raw("ignore") is not None:
+        ignore = fields.text("ignore").split(",")
+        if ignore not in _IGNORED:
+            raise fields.invalid("ignore", 'sha256, sm3, "sha256,sm3" or null')
     mldsa = fields.raw("mlDsa") if fields.has("mlDsa") else False
     if not isinstance(mldsa, bool):
         raise fields.invalid("mlDsa", "true or false")
@@ -56,7 +59,8 @@ def check(value: Json) -> str:
         at=at,
         case_id=case_id,
         provenance=statement,
-        ignore_sha256=ignore,
+        ignore_sha256="sha256" in ignore,
+        ignore_sm3="sm3" in ignore,
         mldsa=mldsa,
     )
     if report.result in (Result.VALID, Result.VALID_REDUCED_TRUST):
@@ -85,8 +89,13 @@ def _content(fields: Fields) -> ContentDigests | None:
         return None
     if isinstance(value, str):
         data = fields.hex("content")
-        return ContentDigests(len(data), sha256(data), sm3(data))
+        return ContentDigests(len(data), sha256(data), sm3(data), SHA3_256.digest(data))
     digests = fields.child("content")
-    out = ContentDigests(digests.integer("size"), digests.hex("sha256", 32), digests.hex("sm3", 32))
+    out = ContentDigests(
+        digests.integer("size"),
+        digests.hex("sha256", 32),
+        digests.hex("sm3", 32),
+        digests.hex("sha3_256", 32) if digests.has("sha3_256") else None,
+    )
     digests.done()
     return out

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Protocol, cast
 
-from protocol.hashing import new_sha256, new_sm3
+from protocol.hashing import new_sha3_256, new_sha256, new_sm3
 
 PIECE = 2**18
 """Bytes of one buffer: small enough to stay in a core's cache between the two digests."""
@@ -30,11 +30,15 @@ Update = Callable[[memoryview], None]
 
 @dataclass(frozen=True, slots=True)
 class ContentDigests:
-    """What an entry says about a document: size in bytes and both digests."""
+    """What an entry says about a document: size in bytes and both digests.
+
+    `sha3_256` is compared with a hash renewal alone; None where it was not computed.
+    """
 
     size: int
     sha256: bytes
     sm3: bytes
+    sha3_256: bytes | None = None
 
 
 class _Digester(Thread):
@@ -53,14 +57,24 @@ class _Digester(Thread):
             self._free.put(buffer)
 
 
-def digest_stream(source: Readable, progress: Callable[[int], None] | None = None) -> ContentDigests:
-    """Read `source` to its end. `progress` is told the bytes read so far, once a buffer.
+def digest_stream(
+    source: Readable, progress: Callable[[int], None] | None = None, *, renewed: bool = False
+) -> ContentDigests:
+    """Read `source` to its end. `progress` is told the bytes read so far, once a buffer. `renewed`: SHA3-256
+    as well.
 
     Raises:
         OSError: from reading.
     """
     sha256, sm3 = new_sha256(), new_sm3()
-    update_sha256, update_sm3 = cast("Update", sha256.update), cast("Update", sm3.update)
+    sha3 = new_sha3_256() if renewed else None
+    update_sm3 = cast("Update", sm3.update)
+
+    def update_sha256(piece: memoryview) -> None:
+        cast("Update", sha256.update)(piece)
+        if sha3 is not None:
+            cast("Update", sha3.update)(piece)
+
     buffer = memoryview(bytearray(PIECE))
     length = _fill(source, buffer)
     size = length
@@ -70,7 +84,7 @@ def digest_stream(source: Readable, progress: Callable[[int], None] | None = Non
         update_sm3(buffer[:length])
         if progress:
             progress(size)
-        return ContentDigests(size, sha256.digest(), sm3.digest())
+        return ContentDigests(size, sha256.digest(), sm3.digest(), sha3.digest() if sha3 else None)
     free: SimpleQueue[memoryview] = SimpleQueue()
     for _ in range(BUFFERS - 1):
         free.put(memoryview(bytearray(PIECE)))
@@ -90,7 +104,7 @@ def digest_stream(source: Readable, progress: Callable[[int], None] | None = Non
     finally:
         digester.filled.put(None)
         digester.join()
-    return ContentDigests(size, sha256.digest(), sm3.digest())
+    return ContentDigests(size, sha256.digest(), sm3.digest(), sha3.digest() if sha3 else None)
 
 
 def _fill(source: Readable, buffer: memoryview) -> int:

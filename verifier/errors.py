@@ -383,3 +383,9 @@ class Sm2KeyNotBound(ProofRefused):
     """The key that signed the submission did not say that this SM2 key is the organisation's."""
 
     title = "the SM2 key is not the submitter's"
+
+
+class RehashMismatch(ProofRefused):
+    """A hash renewal is about another leaf, tree or body than the receipt's."""
+
+    title = "hash renewal of something else"

@@ -72,6 +72,7 @@ def _check_kept(held: TrustPayload, new: TrustPayload) -> None:
         _check_chain(chain, new.chain(chain.chain_id), ends_known=held.version >= 2)
     for log in held.logs:
         _check_log(log, new.log(log.origin))
+    _check_ends(held, new)
     _check_witnesses(held, new)
     for authority in held.authorities:
         _check_authority(authority, new)
@@ -100,6 +101,14 @@ def _check_log(held: TrustedLog, new: TrustedLog | None) -> None:
     )
     if new != allowed:
         raise TrustHeldChanged(f"log {held.origin}: a fixed member changed", field="logs")
+
+
+def _check_ends(held: TrustPayload, new: TrustPayload) -> None:
+    """An end that has come stays; one that lies ahead may be moved, but not into the past."""
+    for algorithm, end in held.algorithm_ends:
+        after = new.end_of(algorithm)
+        if after != end and (end <= new.issued_at or (after is not None and after <= new.issued_at)):
+            raise TrustHeldChanged(f"end of algorithm {algorithm}: changed", field="algorithm ends")
 
 
 def _check_witnesses(held: TrustPayload, new: TrustPayload) -> None:

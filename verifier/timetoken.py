@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Protocol
 
-from verifier.timetoken_cms import MAX_CERTIFICATES, Token, parse
+from verifier.timetoken_cms import IMPRINTS, MAX_CERTIFICATES, RENEWED_IMPRINTS, Token, parse
 from verifier.timetoken_der import SEQUENCE, context, encode, encode_integer, whole
 from verifier.timetoken_errors import (
     AuthorityNotTrusted,
     DerMalformed,
     TimeTokenExpired,
     TimeTokenRefused,
+    TokenAlgorithmWeak,
     TokenBeforeBlock,
     TokenCertificateUnused,
     TokenDigestMismatch,
@@ -97,20 +98,22 @@ def check_token(
     authorities: Sequence[Authority],
     at: int,
     not_before: int,
+    renewed: bool = False,
 ) -> TimeToken:
     """Rules 1 to 7. Rule 8 is the caller's, who knows the renewals: `TimeToken.check_current`.
 
     `imprint_of`: the expected digest for "sha256" or "sm3"; it may raise for an algorithm that is not
     expected. `at`: evaluation time; `not_before`: the earliest genTime believed (the block's time less
     `BEFORE_BLOCK`, 0 for none); seconds UTC. `certificates` and `revocation` are DER, beside what the token
-    has.
+    has. `renewed`: over a hash renewal: SHA3-256 imprint, and nothing signed over SHA-256
+    (docs/spec/hash-renewal.md §2).
 
     Raises:
         AuthorityNotTrusted: it counts for nothing, without a failure
         the other errors of verifier/timetoken_errors.py, one for each rule
     """
     try:
-        return _check(token, certificates, revocation, imprint_of, authorities, at, not_before)
+        return _check(token, certificates, revocation, imprint_of, authorities, at, not_before, renewed)
     except DerMalformed as error:
         raise TokenMalformed(error.detail, field="token") from None
 
@@ -123,8 +126,9 @@ def _check(
     authorities: Sequence[Authority],
     at: int,
     not_before: int,
+    renewed: bool,
 ) -> TimeToken:
-    token = parse(data)
+    token = parse(data, RENEWED_IMPRINTS if renewed else IMPRINTS)
     info = token.info
     for name, listed in (("certificates", certificates), ("revocation", revocation)):
         if len(listed) > MAX_CERTIFICATES:
@@ -149,6 +153,8 @@ def _check(
         raise TokenBeforeBlock(f"genTime {gen_time}, not believed before {not_before}")
     authority = _authority(authorities, path[-1], info.policy, gen_time)
     check_revocation((*token.crls, *revocation), path, gen_time)
+    if renewed:
+        _check_outlives_sha256(token, path)
     _second_opinion(token, path)
     return TimeToken(
         gen_time,
@@ -227,6 +233,16 @@ def _check_signature(token: Token, signer: Certificate) -> None:
             key.verify(token.signature, token.signed, ec.ECDSA(algorithm))
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         raise TokenSignatureInvalid() from None
+
+
+def _check_outlives_sha256(token: Token, path: Sequence[Certificate]) -> None:
+    """What makes the token believed is signed over SHA-384 or SHA-512; the root is trusted as it is."""
+    if token.digest_algorithm == "sha256":
+        raise TokenAlgorithmWeak("signed over SHA-256")
+    for certificate in path[:-1]:
+        algorithm = certificate.x509.signature_hash_algorithm
+        if algorithm is not None and algorithm.name == "sha256":
+            raise TokenAlgorithmWeak("a certificate is signed over SHA-256")
 
 
 def _check_name(token: Token, signer: Certificate) -> None:

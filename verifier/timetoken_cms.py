@@ -5,7 +5,7 @@ Strict: one form, one signer, nothing that is not signed except the signature, i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from verifier.timetoken_der import (
@@ -65,6 +65,12 @@ DIGESTS = {
     "1.2.156.10197.1.401": "sm3",
 }
 IMPRINTS = ("sha256", "sm3")
+RENEWED_IMPRINTS = ("sha3-256",)
+"""Of tokens over a hash renewal (docs/spec/hash-renewal.md); refused everywhere else."""
+IMPRINT_OIDS = {
+    **{name: oid for oid, name in DIGESTS.items() if name in IMPRINTS},
+    "sha3-256": "2.16.840.1.101.3.4.2.8",
+}
 SIGNED_DIGESTS = ("sha256", "sha384", "sha512")
 SIGNATURES: dict[str, tuple[str, str | None]] = {
     "1.2.840.113549.1.1.1": ("rsa", None),
@@ -87,7 +93,7 @@ WEAK = {
     "1.2.840.10045.4.1": "SHA-1",
     "1.2.840.10040.4.3": "SHA-1",
 }
-DIGEST_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64, "sm3": 32}
+DIGEST_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64, "sm3": 32, "sha3-256": 32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +147,8 @@ class Token:
         return encode(SEQUENCE, encode_oid(SIGNED_DATA), encode(context(0), encode(SEQUENCE, body)))
 
 
-def parse(data: bytes) -> Token:
-    """Take a token apart.
+def parse(data: bytes, imprints: Collection[str] = IMPRINTS) -> Token:
+    """Take a token apart; `imprints`: names of the digests that may be stamped.
 
     Raises:
         TokenMalformed, TokenLimit, TokenTrailingBytes; refusals of rules 1 to 3 that need no certificate
@@ -153,7 +159,7 @@ def parse(data: bytes) -> Token:
         outer = element(data, 0, len(data))
         if outer.end != len(data):
             raise TokenTrailingBytes(f"{len(data) - outer.end} bytes", field="token")
-        return _content_info(outer)
+        return _content_info(outer, imprints)
     except DerMalformed as error:
         raise TokenMalformed(error.detail, field="token") from None
 
@@ -181,7 +187,20 @@ def digest_name(found: Element) -> str:
     return DIGESTS[name]
 
 
-def _content_info(outer: Element) -> Token:
+def imprint_name(found: Element, imprints: Collection[str]) -> str:
+    """The digest in the AlgorithmIdentifier of an imprint.
+
+    Raises:
+        TokenAlgorithmWeak, TokenAlgorithmUnknown: none of these
+    """
+    oid = algorithm(found)
+    for name in imprints:
+        if IMPRINT_OIDS[name] == oid:
+            return name
+    raise TokenAlgorithmUnknown(f"imprint with {DIGESTS.get(oid, oid)}")
+
+
+def _content_info(outer: Element, imprints: Collection[str]) -> Token:
     members = outer.members()
     kind = members.next(OID).oid()
     if kind != SIGNED_DATA:
@@ -209,7 +228,7 @@ def _content_info(outer: Element) -> Token:
         raise TokenAlgorithmMismatch("the list of digest algorithms is not the signer's one")
     return Token(
         content=content,
-        info=tst_info(content),
+        info=tst_info(content, imprints),
         certificates=certificates,
         crls=crls,
         issuer=signer.issuer,
@@ -353,7 +372,7 @@ def _ess(found: Element) -> EssCertificate:
     return EssCertificate(digest_algorithm, digest, names[0].value, serial)
 
 
-def tst_info(content: bytes) -> TstInfo:
+def tst_info(content: bytes, imprints: Collection[str] = IMPRINTS) -> TstInfo:
     """TSTInfo.
 
     Raises:
@@ -365,11 +384,9 @@ def tst_info(content: bytes) -> TstInfo:
         raise TokenVersion(f"version {version}")
     policy = members.next(OID).oid()
     imprint = members.next(SEQUENCE).members()
-    name = digest_name(imprint.next(SEQUENCE))
+    name = imprint_name(imprint.next(SEQUENCE), imprints)
     digest = imprint.next(OCTET_STRING).octets()
     imprint.finish()
-    if name not in IMPRINTS:
-        raise TokenAlgorithmUnknown(f"imprint with {name}")
     if len(digest) != DIGEST_SIZES[name]:
         raise TokenMalformed("imprint of another length")
     serial = members.next(INTEGER).integer()

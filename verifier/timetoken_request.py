@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verifier.timetoken import TimeToken
-from verifier.timetoken_cms import DIGEST_SIZES, DIGESTS, IMPRINTS, MAX_NONCE_BITS, MAX_TOKEN, digest_name
+from verifier.timetoken_cms import (
+    DIGEST_SIZES,
+    IMPRINT_OIDS,
+    MAX_NONCE_BITS,
+    MAX_TOKEN,
+    imprint_name,
+)
 from verifier.timetoken_der import (
     BIT_STRING,
     BOOLEAN,
@@ -38,12 +44,11 @@ FAILURES = {
     16: "unacceptedExtension", 17: "addInfoNotAvailable", 25: "systemFailure",
 }  # fmt: skip
 """Bits of PKIFailureInfo."""
-_DIGEST_OIDS = {name: oid for oid, name in DIGESTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRequest:
-    """A TimeStampReq: `algorithm` is "sha256" or "sm3"; the signer's certificate is asked for by default."""
+    """A TimeStampReq over "sha256", "sm3" or "sha3-256"; the signer's certificate is asked for by default."""
 
     algorithm: str
     imprint: bytes
@@ -67,7 +72,7 @@ class TimeRequest:
         """Strict.
 
         Raises:
-            TokenMalformed; TokenAlgorithmWeak, TokenAlgorithmUnknown for a digest that is not SHA-256 or SM3
+            TokenMalformed; TokenAlgorithmWeak, TokenAlgorithmUnknown for another digest
         """
         if len(data) > MAX_REQUEST:
             raise TokenMalformed(f"request of {len(data)} bytes")
@@ -76,7 +81,7 @@ class TimeRequest:
             if members.next(INTEGER).integer() != 1:
                 raise TokenMalformed("request of another version")
             parts = members.next(SEQUENCE).members()
-            algorithm = digest_name(parts.next(SEQUENCE))
+            algorithm = imprint_name(parts.next(SEQUENCE), IMPRINT_OIDS)
             digest = parts.next(OCTET_STRING).octets()
             parts.finish()
             policy = members.optional(OID)
@@ -112,9 +117,9 @@ class TimeRequest:
 
 def imprint(algorithm: str, digest: bytes) -> bytes:
     """A MessageImprint."""
-    if algorithm not in IMPRINTS:
+    if algorithm not in IMPRINT_OIDS:
         raise TokenMalformed(f"imprint with {algorithm}")
-    name = encode(SEQUENCE, encode_oid(_DIGEST_OIDS[algorithm]))
+    name = encode(SEQUENCE, encode_oid(IMPRINT_OIDS[algorithm]))
     return encode(SEQUENCE, name, encode(OCTET_STRING, digest))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from protocol import cbor, expect
+from protocol import cbor, expect, rehash
 from protocol.cbor import Value
 from protocol.checkpoint import check_log_origin
 from protocol.errors import MalformedInput, UnknownVersion
@@ -58,8 +58,8 @@ def _parse(data: bytes) -> TrustPayload:
     version = raw.get(0) if isinstance(raw, dict) else None
     if version is not None and expect.uint(version, "trust payload") not in VERSIONS:
         raise UnknownVersion(f"trust payload: {version!r} is not known", field="trust payload")
-    value = expect.fields(raw, "trust payload", range(13 if version == 2 else 11))
-    number = 2 if version == 2 else 1
+    number = expect.uint(version, "trust payload") if version is not None else 1
+    value = expect.fields(raw, "trust payload", range({1: 11, 2: 13}.get(number, 14)))
     zh, en = expect.array(value[5], "name", 2)
     witnesses, tokens = expect.array(value[10], "policy", 2)
     issued = expect.uint(value[2], "issuedAt", expect.UINT40_MAX)
@@ -75,11 +75,12 @@ def _parse(data: bytes) -> TrustPayload:
             _chain(chain, number) for chain in expect.array(value[8], "chains", minimum=1, maximum=MAX_CHAINS)
         ),
         logs=tuple(map(_log, expect.array(value[9], "logs", maximum=MAX_LOGS))),
-        witnesses_required=expect.uint(witnesses, "witnesses required", 1 if number == 2 else MAX_KEYS),
-        time_tokens_required=expect.uint(tokens, "time tokens required", 8 if number == 2 else MAX_KEYS),
+        witnesses_required=expect.uint(witnesses, "witnesses required", 1 if number >= 2 else MAX_KEYS),
+        time_tokens_required=expect.uint(tokens, "time tokens required", 8 if number >= 2 else MAX_KEYS),
         version=number,
-        witness_policy=trust_parse_witness.policy(value[11]) if number == 2 else EMPTY_POLICY,
-        authorities=trust_parse_witness.authorities(value[12]) if number == 2 else (),
+        witness_policy=trust_parse_witness.policy(value[11]) if number >= 2 else EMPTY_POLICY,
+        authorities=trust_parse_witness.authorities(value[12]) if number >= 2 else (),
+        algorithm_ends=_ends(value[13]) if number >= 3 else (),
     )
     _check(out)
     if out.encode() != data:
@@ -96,7 +97,7 @@ def _check(payload: TrustPayload) -> None:
         raise MalformedTrustFile("all keys together are no quorum", field="threshold")
     _distinct((chain.chain_id for chain in payload.chains), "chains")
     origins = _distinct((log.origin for log in payload.logs), "logs")
-    if payload.version == 2:
+    if payload.version >= 2:
         _check_version_2(payload)
     for log in payload.logs:
         if payload.chain(log.chain_id) is None:
@@ -110,10 +111,23 @@ def _check(payload: TrustPayload) -> None:
 def _check_version_2(payload: TrustPayload) -> None:
     for log in payload.logs:
         check_log_origin(log.origin)
+        if payload.version >= 3 and log.origin.endswith(rehash.SUFFIX):
+            raise MalformedTrustFile(f"log {log.origin}: ends in {rehash.SUFFIX}", field="logs")
     if payload.witnesses_required and payload.witness_policy.quorum is None:
         raise MalformedTrustFile("witnesses are required and none is named", field="policy")
     if payload.time_tokens_required > len(payload.authorities):
         raise MalformedTrustFile("more time tokens are required than authorities are named", field="policy")
+
+
+def _ends(value: Value) -> tuple[tuple[int, int], ...]:
+    listed = [expect.array(one, "algorithm ends", 2) for one in expect.array(value, "algorithm ends")]
+    ends = tuple(
+        (expect.uint(algorithm, "algorithm", 1), expect.uint(end, "end", expect.UINT40_MAX))
+        for algorithm, end in listed
+    )
+    if any(one[0] >= two[0] for one, two in pairwise(ends)):
+        raise MalformedTrustFile("algorithms ascend, none twice", field="algorithm ends")
+    return ends
 
 
 def _distinct(values: Iterable[bytes | int | str], field: str) -> set[bytes | int | str]:
@@ -164,7 +178,7 @@ def _chain(value: Value, version: int) -> TrustedChain:
 
 def _epoch(value: Value, kind: str, version: int) -> Epoch:
     closed: Value = None
-    if version == 2:
+    if version >= 2:
         number, first, last, members, closed = expect.array(value, "epochs", 5)
         if (closed is None) != (last is None):
             raise MalformedTrustFile("closedAt belongs to a closed epoch, and only to one", field="epochs")

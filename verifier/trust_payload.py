@@ -10,8 +10,10 @@ from protocol.cbor import Encodable
 from verifier.errors import MalformedTrustFile
 from verifier.witness_policy import EMPTY_POLICY, WitnessPolicy
 
-VERSIONS = (1, 2)
-"""Version 2 adds witnesses, time authorities and the ends of epochs (docs/spec/attestation.md §4)."""
+VERSIONS = (1, 2, 3)
+"""Version 2 adds witnesses, time authorities and the ends of epochs (docs/spec/attestation.md §4), version 3
+the ends of algorithms (docs/spec/hash-renewal.md §3).
+"""
 ROLES = ("court", "regulator", "centre", "notary", "bank")
 LEADING_ROLES = ("court", "regulator")
 """A quorum has at least one of these."""
@@ -127,6 +129,8 @@ class TrustPayload:
     version: int = 1
     witness_policy: WitnessPolicy = EMPTY_POLICY
     authorities: tuple[TimeAuthority, ...] = ()
+    algorithm_ends: tuple[tuple[int, int], ...] = ()
+    """(algorithm number, last second at which it is relied on), ascending."""
 
     def encode(self) -> bytes:
         """CBOR of the members as they are; `trust_parse.parse` checks the rules.
@@ -159,11 +163,19 @@ class TrustPayload:
             raise MalformedTrustFile(
                 "version 1 knows neither witnesses nor time authorities", field="version"
             )
+        if self.version >= 3:
+            members[13] = [list(one) for one in self.algorithm_ends]
+        elif self.algorithm_ends:
+            raise MalformedTrustFile("only version 3 knows ends of algorithms", field="version")
         return cbor.encode(members)
 
     def chain(self, chain_id: int) -> TrustedChain | None:
         """The trusted chain of this id."""
         return next((chain for chain in self.chains if chain.chain_id == chain_id), None)
+
+    def end_of(self, algorithm: int) -> int | None:
+        """The last second at which an algorithm is relied on, where there is one."""
+        return dict(self.algorithm_ends).get(algorithm)
 
     def log(self, origin: str) -> TrustedLog | None:
         """The trusted log of this origin."""

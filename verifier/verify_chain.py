@@ -229,6 +229,7 @@ def _step6_time(case: Case, ground: Ground) -> None:
             raise attested.token_error
         bounds = [(stamp.time, "token") for stamp in attested.counting]
         bounds += [(quorum.time, "witness") for quorum in attested.quorums.values()]
+        bounds += [(one.time, "token") for one in attested.renewed]
         if main is not None:
             step.note("time.block", main.block.time)
             # Who holds the keys of a closed epoch can give a block any time.

@@ -143,12 +143,30 @@ _CODES = {
     ),
     "WitnessUnknown": Text("没有信任文件所列见证方的签名", "no cosignature of a witness that is named"),
     "AlgorithmIgnored": Text(
-        "按要求不依赖 SHA-256，此项未核验", "SHA-256 is ignored as asked: not looked at"
+        "按要求不依赖该算法，或其已到终止日，此项未核验",
+        "the algorithm is ignored, as asked or because it has ended: not looked at",
     ),
     "NothingLeft": Text(
         "不依赖 SHA-256 时，没有国密时间戳或见证方签名可依",
         "without SHA-256 no SM3 token or cosignature is left to rest on",
     ),
+    "HashRenewed": Text(
+        "算法已不可依；换用新算法的续期表明，此项在算法失效前成立",
+        "the algorithm is not relied on any more; a hash renewal shows that this stood before it ended",
+    ),
+    "HashNotRenewed": Text(
+        "所依的散列算法均已不可依，收据没有作散列续期",
+        "no digest that is relied on is left, and the receipt has no hash renewal",
+    ),
+    "ContentNotRenewed": Text(
+        "文件内容没有在算法失效前作散列续期",
+        "the content was not renewed before the algorithm ended",
+    ),
+    "RehashTooLate": Text("散列续期晚于算法的终止日，不计入", "a hash renewal after the algorithm's end"),
+    "RehashTokensMissing": Text(
+        "散列续期的有效时间戳不足，不计入", "too few tokens stand over the hash renewal: not counted"
+    ),
+    "RehashMismatch": Text("散列续期对应的是另一条记录", ""),
     "Sm2NotChecked": Text("此处没有 SM2 算法，未核验", "SM2 is not available here: not checked"),
     "Sm2KeyNotBound": Text("提交人的登记密钥没有认可这把 SM2 密钥", ""),
     "Sm2SignatureInvalid": Text("SM2 签名不成立", ""),
@@ -282,6 +300,7 @@ COMPARED = {
     "body.sm3": Text("正文 SM3 与记录一致", "SM3 of the body, as in the leaf"),
     "content.size": Text("文件大小（字节）一致", "file size in bytes, as recorded"),
     "content.sha256": Text("文件 SHA-256 一致", "SHA-256 of the file, as recorded"),
+    "content.sha3_256": Text("文件 SHA3-256 与续期一致", "SHA3-256 of the file, as renewed"),
     "content.sm3": Text("文件 SM3 一致", "SM3 of the file, as recorded"),
     "leaf.id": Text("证据编号", "evidence id"),
     "leaf.index": Text("位置 < 日志大小", "index < size of the log"),
@@ -325,6 +344,7 @@ KINDS = {
     "renewal": Text("时间戳续期", "renewal"),
     "chain": Text("重新证明", "later chain proof"),
     "sm2": Text("SM2 签名", "SM2 signature"),
+    "rehash": Text("散列续期", "hash renewal"),
 }
 """Kinds of attestation."""
 BOUNDS = {

@@ -58,6 +58,8 @@ class Recipe:
     named: bytes | None = None
     """The certificate that the signing-certificate attribute names; the signer's when None."""
     certificates: tuple[bytes, ...] | None = None
+    over: str = "sha256"
+    """Digest of the signature."""
 
     def make(self) -> bytes:
         digest = IMPRINTS[self.algorithm] if self.imprint is None else self.imprint
@@ -66,12 +68,13 @@ class Recipe:
             tst_info(request, policy=self.policy, serial=5, time=self.time, version=self.version)
         )
         signer = self.of.signer
-        attributes = self.attributes(signed_attributes(content, self.named or signer))
+        attributes = self.attributes(signed_attributes(content, self.named or signer, self.over))
         return seal(
             content,
             attributes,
             self.of,
             certificates=(signer,) if self.certificates is None else self.certificates,
+            over=self.over,
         )
 
 

@@ -98,6 +98,8 @@ class World:
     validators_named: bool = True
     witnesses_named: bool = True
     authorities: tuple[TimeAuthority, ...] = ()
+    algorithm_ends: tuple[tuple[int, int], ...] = ()
+    """Of a trust file of version 3."""
     closed_at: int | None = None
     provenance: bytes | None = None
     """An encoded provenance statement, named by the body."""
@@ -277,8 +279,8 @@ class World:
             keys=tuple(trust_key(role) for role in TRUST_ROLES), chains=(chain,),
             logs=(TrustedLog(self.origin, self.chain_id, OPERATOR, log_key, self.closed_size, None),),
             witnesses_required=self.witnesses, time_tokens_required=self.time_tokens,
-            version=self.version, authorities=self.authorities,
-            witness_policy=POLICY if self.version == 2 and self.witnesses_named else EMPTY_POLICY,
+            version=self.version, authorities=self.authorities, algorithm_ends=self.algorithm_ends,
+            witness_policy=POLICY if self.version >= 2 and self.witnesses_named else EMPTY_POLICY,
         )  # fmt: skip
 
     @cached_property

@@ -47,6 +47,35 @@ def with_log(**changes: Any) -> dict[str, Any]:
     return {"logs": (dataclasses.replace(LOG, **changes),)}
 
 
+END = AT + 1000
+ENDING = TrustFile.parse(World(version=3, algorithm_ends=((0, AT - 50), (1, END))).trust)
+
+
+def ending(*ends: tuple[int, int], held: TrustFile = ENDING, **changes: Any) -> TrustFile:
+    return successor(held=held, issued_at=AT, algorithm_ends=ends, **changes)
+
+
+def test_an_algorithms_end_that_came_stays_and_one_ahead_may_move_ahead() -> None:
+    accept_next(ENDING, ending((0, AT - 50), (1, END)))
+    accept_next(ENDING, ending((0, AT - 50), (1, END + 99)))
+    accept_next(ENDING, ending((0, AT - 50), (1, AT + 1)))
+    accept_next(ENDING, ending((0, AT - 50)))
+    for ends in (
+        ((1, END),),
+        ((0, AT - 49), (1, END)),
+        ((0, END), (1, END)),
+        ((0, AT - 50), (1, AT)),
+        ((0, AT - 50), (1, AT - 60)),
+    ):
+        with pytest.raises(TrustHeldChanged):
+            accept_next(ENDING, ending(*ends))
+    with pytest.raises(TrustHeldChanged):
+        accept_next(ENDING, ending(version=2))
+    # An end may be set for the first time at any time, also for what is over.
+    plain = TrustFile.parse(World(version=2).trust)
+    accept_next(plain, ending((0, AT - 50), held=plain, version=3))
+
+
 def test_the_first_is_accepted_by_its_fingerprint_alone() -> None:
     accept_first(HELD, HELD.fingerprint)
     with pytest.raises(TrustFingerprintMismatch):

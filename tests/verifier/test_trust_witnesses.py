@@ -138,7 +138,13 @@ MALFORMED: dict[str, TrustPayload] = {
     "closed epoch without its time": epoch(to_height=9),
     "open epoch with a time": epoch(closed_at=9),
     "closed at 0": epoch(to_height=9, closed_at=0),
-}  # fmt: skip
+    "ends descending": World(version=3, algorithm_ends=((1, 5), (0, 5))).payload,
+    "an algorithm twice": World(version=3, algorithm_ends=((0, 5), (0, 6))).payload,
+    "an unknown algorithm": World(version=3, algorithm_ends=((2, 5),)).payload,
+    "an end beyond 40 bits": World(version=3, algorithm_ends=((0, 2**40),)).payload,
+    "an origin as a renewal's line": World(version=3, origin="x/sha3-256").payload,
+    "ends in version 2": World(version=2, algorithm_ends=((0, 5),)).payload,
+}
 
 
 @pytest.mark.parametrize("name", MALFORMED)
@@ -159,6 +165,8 @@ GOOD: dict[str, TrustPayload] = {
         witnesses=(*POLICY.witnesses, Witness("pq", TYPE_MLDSA44, seeded(1) * 41, 0, "lab", "notary"))
     ),
     "authority bounded": authority(not_after=1_000),
+    "version 3 without an end": World(version=3).payload,
+    "both algorithms end": World(version=3, algorithm_ends=((0, 0), (1, 2**40 - 1))).payload,
 }
 
 
@@ -184,9 +192,9 @@ def test_version_1_is_written_as_before() -> None:
     assert TrustFile.parse(World().trust).payload.version == 1
 
 
-def test_version_3_is_for_a_newer_verifier() -> None:
+def test_version_4_is_for_a_newer_verifier() -> None:
     with pytest.raises(UnknownVersion):
-        TrustFile.draft(but(version=3))
+        TrustFile.draft(but(version=4))
 
 
 def test_every_changed_byte_is_refused() -> None:
