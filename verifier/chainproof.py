@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from protocol import expect
 from protocol.cbor import Encodable, Value
-from verifier import cosmos_state, mpt, qbft
+from verifier import clique, cosmos_state, mpt, qbft
 from verifier.cometbft import SignedHeader, Validator, verify_signed_header
 from verifier.cometbft_compact import encode_commit, encode_header, parse_commit, parse_header
 from verifier.errors import ProofHeightMismatch, ProvenValueAbsent, ProvenValueMismatch, UnknownProofKind
@@ -24,13 +24,28 @@ MAX_NODES = 65
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """What lies on a block where nothing makes it final: how many blocks, and how many of the signers sealed
+    it or one of them.
+    """
+
+    following: int
+    sealers: int
+    signers: int
+
+
+@dataclass(frozen=True, slots=True)
 class FinalBlock:
-    """A block that the trusted validators finished. `height` is that of the signed header, `time` seconds."""
+    """A block that the trusted validators finished. `height` is that of the signed header, `time` seconds.
+
+    `depth` is None where the block is final by the chain's own rules.
+    """
 
     height: int
     block_hash: bytes
     state_root: bytes
     time: int
+    depth: Depth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,10 @@ class Ics23Proof:
     @property
     def height(self) -> int:
         return self.signed.header.height
+
+    @property
+    def last_height(self) -> int:
+        return self.height
 
     def encode(self) -> Encodable:
         return [
@@ -172,6 +191,10 @@ class MptQbftProof:
     def height(self) -> int:
         return qbft.parse_header(self.header_rlp).number
 
+    @property
+    def last_height(self) -> int:
+        return self.height
+
     def encode(self) -> Encodable:
         return [self.kind, self.header_rlp, self.log_account, self.link, self.registry_account, self.key]
 
@@ -195,28 +218,73 @@ class MptQbftProof:
 
     def open_log(self, block: FinalBlock, contract: bytes, position: bytes) -> Opened:
         """EvidenceLog and the link slot."""
-        return self._open(block, contract, position, self.log_account, self.link)
+        return _open_mpt(block, contract, position, self.log_account, self.link)
 
     def open_registry(self, block: FinalBlock, contract: bytes, position: bytes) -> Opened:
         """ConsortiumRegistry and the signer's key slot."""
-        return self._open(block, contract, position, self.registry_account, self.key)
-
-    def _open(
-        self,
-        block: FinalBlock,
-        contract: bytes,
-        position: bytes,
-        account: Sequence[bytes],
-        slot: Sequence[bytes],
-    ) -> Opened:
-        record = mpt.account(block.state_root, contract, account)
-        word = mpt.storage(record.storage_root, position, slot)
-        if word is None:
-            raise ProvenValueAbsent(field="slot")
-        return Opened(record.code_hash, word)
+        return _open_mpt(block, contract, position, self.registry_account, self.key)
 
 
-ChainProof: TypeAlias = "Ics23Proof | MptQbftProof | NoProof"
+@dataclass(frozen=True, slots=True)
+class MptCliqueProof:
+    """Clique: the block's header, those sealed on top of it, Merkle-Patricia proofs under the first."""
+
+    kind: ClassVar[str] = "mpt-clique"
+    headers: tuple[bytes, ...]
+    log_account: tuple[bytes, ...]
+    link: tuple[bytes, ...]
+    registry_account: tuple[bytes, ...]
+    key: tuple[bytes, ...]
+
+    @property
+    def height(self) -> int:
+        return clique.parse_header(self.headers[0]).number
+
+    @property
+    def last_height(self) -> int:
+        """Number of the last header; the epoch that is trusted for the first has to cover it."""
+        return clique.parse_header(self.headers[-1]).number
+
+    def encode(self) -> Encodable:
+        return [
+            self.kind, self.headers, self.log_account, self.link, self.registry_account, self.key
+        ]  # fmt: skip
+
+    @classmethod
+    def parse(cls, value: Sequence[Value]) -> MptCliqueProof:
+        expect.array(value, "chain proof", 6)
+        listed = expect.array(value[1], "headers", minimum=1, maximum=clique.MAX_HEADERS)
+        headers = tuple(expect.octets(raw, "header", maximum=clique.MAX_HEADER_BYTES) for raw in listed)
+        for raw in headers:
+            clique.parse_header(raw)
+        return cls(
+            headers,
+            _nodes(value[2], "log account"),
+            _nodes(value[3], "link"),
+            _nodes(value[4], "registry account"),
+            _nodes(value[5], "key"),
+        )
+
+    def final(self, validators: Sequence[tuple[bytes, int]], network_id: str) -> FinalBlock:
+        """The first block, deep under those that `validators` (address, 1) sealed on it. Depth, not finality:
+        `FinalBlock.depth` says how much. The headers name no network.
+        """
+        signers = [address for address, _ in validators]
+        headers, sealers = clique.verify_headers(self.headers, signers)
+        first = headers[0]
+        depth = Depth(len(headers) - 1, len(set(sealers)), len(signers))
+        return FinalBlock(first.number, first.block_hash, first.state_root, first.time, depth)
+
+    def open_log(self, block: FinalBlock, contract: bytes, position: bytes) -> Opened:
+        """EvidenceLog and the link slot."""
+        return _open_mpt(block, contract, position, self.log_account, self.link)
+
+    def open_registry(self, block: FinalBlock, contract: bytes, position: bytes) -> Opened:
+        """ConsortiumRegistry and the signer's key slot."""
+        return _open_mpt(block, contract, position, self.registry_account, self.key)
+
+
+ChainProof: TypeAlias = "Ics23Proof | MptQbftProof | MptCliqueProof | NoProof"
 
 
 def parse(value: Value) -> ChainProof:
@@ -227,7 +295,7 @@ def parse(value: Value) -> ChainProof:
     """
     members = expect.array(value, "chain proof", minimum=1)
     kind = expect.text(members[0], "proof kind", 32)
-    for known in (Ics23Proof, MptQbftProof, NoProof):
+    for known in (Ics23Proof, MptQbftProof, MptCliqueProof, NoProof):
         if kind == known.kind:
             return known.parse(members)
     raise UnknownProofKind(f"proof kind {kind!r}", field="chain proof")
@@ -236,3 +304,13 @@ def parse(value: Value) -> ChainProof:
 def _nodes(value: Value, field: str) -> tuple[bytes, ...]:
     nodes = expect.array(value, field, maximum=MAX_NODES)
     return tuple(expect.octets(node, field, maximum=MAX_PROOF) for node in nodes)
+
+
+def _open_mpt(
+    block: FinalBlock, contract: bytes, position: bytes, account: Sequence[bytes], slot: Sequence[bytes]
+) -> Opened:
+    record = mpt.account(block.state_root, contract, account)
+    word = mpt.storage(record.storage_root, position, slot)
+    if word is None:
+        raise ProvenValueAbsent(field="slot")
+    return Opened(record.code_hash, word)

@@ -33,6 +33,12 @@ def _mpt_qbft(value: Json) -> str:
     return check(value)
 
 
+def _mpt_clique(value: Json) -> str:
+    from verifier.conformance_clique import check
+
+    return check(value)
+
+
 def _entry(value: Json) -> str:
     from verifier.conformance_entry import check
 
@@ -79,6 +85,7 @@ CHECKS: dict[str, Check] = {
     "merkle": _merkle,
     "ics23": _ics23,
     "mpt-qbft": _mpt_qbft,
+    "mpt-clique": _mpt_clique,
     "entry": _entry,
     "receipt": _receipt,
     "custody": _custody,

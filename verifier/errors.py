@@ -119,6 +119,49 @@ class QbftQuorumMissing(ProofRefused):
     title = "fewer seals than the quorum"
 
 
+# Clique headers (EIP-225)
+
+
+class CliqueMalformedHeader(MalformedInput):
+    title = "Clique header malformed"
+
+
+class CliqueSignerSetInvalid(ProofRefused):
+    title = "trusted signer set unusable"
+
+
+class CliqueParentMismatch(ProofRefused):
+    title = "a header is not the child of the one before"
+
+
+class CliqueTimeReversed(ProofRefused):
+    title = "a header is older than its parent"
+
+
+class CliqueSignersMismatch(ProofRefused):
+    title = "header names another signer set than the trusted one"
+
+
+class CliqueSealInvalid(ProofRefused):
+    title = "seal is not a valid signature"
+
+
+class CliqueSignerUnknown(ProofRefused):
+    title = "sealed by a key outside the signer set"
+
+
+class CliqueSignerRecent(ProofRefused):
+    title = "signer sealed again too soon"
+
+
+class CliqueTurnMismatch(ProofRefused):
+    title = "difficulty does not fit whose turn it was"
+
+
+class CliqueDepthMissing(ProofRefused):
+    title = "too few headers on top"
+
+
 # Protocol buffers and ICS-23
 
 

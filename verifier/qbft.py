@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coincurve import PublicKey
-
 from protocol.hashing import keccak256
-from verifier import mpt, rlp
+from verifier import mpt, rlp, seal
 from verifier.errors import (
     QbftMalformedHeader,
     QbftQuorumMissing,
@@ -31,7 +29,6 @@ from verifier.rlp import RlpItem
 MAX_HEADER_BYTES = 1 << 16
 # Marks the consensus family in every Istanbul-like header.
 MIX_HASH = bytes.fromhex("63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365")
-_HALF_N = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _EXTRA = 12
 # Length of each fixed-size field; None marks an integer. The fields after the nonce came with later forks, in
 # this order: base fee, withdrawals root, blob gas used, excess blob gas, parent beacon root, requests hash.
@@ -121,15 +118,14 @@ def quorum(validators: int) -> int:
     return -(-2 * validators // 3)
 
 
-def recover_sealer(seal_hash: bytes, seal: bytes) -> bytes:
-    """Address that made a 65-byte seal r ‖ s ‖ recovery id (0 or 1), s in the lower half."""
-    if len(seal) != 65 or seal[64] > 1 or int.from_bytes(seal[32:64], "big") > _HALF_N:
+def recover_sealer(seal_hash: bytes, raw: bytes) -> bytes:
+    """Address that made a 65-byte seal."""
+    if not seal.canonical(raw):
         raise QbftSealInvalid("seal not in its canonical form", field="seals")
-    try:
-        key = PublicKey.from_signature_and_message(seal, seal_hash, hasher=None)
-    except Exception as error:  # coincurve raises bare Exception for an unrecoverable signature
-        raise QbftSealInvalid("seal recovers to no key", field="seals") from error
-    return keccak256(key.format(compressed=False)[1:])[12:]
+    address = seal.recover(seal_hash, raw)
+    if address is None:
+        raise QbftSealInvalid("seal recovers to no key", field="seals")
+    return address
 
 
 def verify_header(raw: bytes, validators: Sequence[bytes]) -> tuple[QbftHeader, tuple[bytes, ...]]:
@@ -145,8 +141,8 @@ def verify_header(raw: bytes, validators: Sequence[bytes]) -> tuple[QbftHeader, 
     if header.validators != trusted:
         raise QbftValidatorsMismatch(field="validators")
     sealers: list[bytes] = []
-    for seal in header.seals:
-        sealer = recover_sealer(header.seal_hash, seal)
+    for raw_seal in header.seals:
+        sealer = recover_sealer(header.seal_hash, raw_seal)
         if sealer not in trusted:
             raise QbftSealerUnknown(f"0x{sealer.hex()}", field="seals")
         if sealer in sealers:

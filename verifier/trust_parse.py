@@ -12,6 +12,7 @@ from protocol.errors import MalformedInput, UnknownVersion
 from protocol.hashing import sha256
 from protocol.identifiers import check_origin
 from verifier import trust_parse_witness
+from verifier.clique import ADDRESS, MAX_SIGNERS
 from verifier.errors import MalformedTrustFile
 from verifier.trust_payload import (
     PROOF_KINDS,
@@ -190,8 +191,12 @@ def _epoch(value: Value, kind: str, version: int) -> Epoch:
     listed = expect.array(members, "validators", minimum=1, maximum=MAX_VALIDATORS)
     validators = tuple(_validator(member, PROOF_KINDS[kind]) for member in listed)
     _distinct((validator.public_key for validator in validators), "validators")
-    if kind == "mpt-qbft" and any(validator.power != 1 for validator in validators):
-        raise MalformedTrustFile("a QBFT validator has power 1", field="validators")
+    if PROOF_KINDS[kind] == ADDRESS and any(validator.power != 1 for validator in validators):
+        raise MalformedTrustFile("a QBFT validator or Clique signer has power 1", field="validators")
+    if kind == "mpt-clique":
+        addresses = [validator.public_key for validator in validators]
+        if len(addresses) > MAX_SIGNERS or addresses != sorted(addresses):
+            raise MalformedTrustFile("at most 31 signers, addresses ascending", field="validators")
     if kind == "ics23":
         # The order is part of the validator-set hash; another one could never match a header.
         order = [(-one.power, sha256(one.public_key)[:20]) for one in validators]

@@ -17,7 +17,7 @@ the ends of algorithms (docs/spec/hash-renewal.md §3).
 ROLES = ("court", "regulator", "centre", "notary", "bank")
 LEADING_ROLES = ("court", "regulator")
 """A quorum has at least one of these."""
-PROOF_KINDS = {"ics23": 32, "mpt-qbft": 20, "none": 0}
+PROOF_KINDS = {"ics23": 32, "mpt-qbft": 20, "mpt-clique": 20, "none": 0}
 """Proof kind and the length of a validator's key."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hmac import compare_digest
+from typing import TypeAlias
 
 from protocol import entry
 from protocol.acts import BadSignature, Domain, Purpose, Submit, recover
@@ -13,7 +14,7 @@ from protocol.hashing import SHA256
 from protocol.keyslot import KeySlot, KeyState, key_slot_position, link_slot_position
 from verifier import errors
 from verifier.attested import IGNORED, Attested, Rules
-from verifier.chainproof import FinalBlock, Ics23Proof, MptQbftProof, NoProof
+from verifier.chainproof import FinalBlock, Ics23Proof, MptCliqueProof, MptQbftProof, NoProof
 from verifier.merkle_verify import root_from_inclusion
 from verifier.receipt import Core
 from verifier.trust_payload import Epoch, PinnedContract, TrustedChain, TrustedLog, TrustPayload
@@ -21,6 +22,9 @@ from verifier.verdict import Facts, Finding, Inconclusive, Status, Step, Verdict
 
 NO_PROOF = "ChainProofNone"
 WITNESSES_ONLY = "WitnessesOnly"
+DEPTH = "DepthFinality"
+
+BlockProof: TypeAlias = "Ics23Proof | MptQbftProof | MptCliqueProof"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Proved:
 
     epoch: Epoch
     block: FinalBlock
-    proof: Ics23Proof | MptQbftProof
+    proof: BlockProof
 
 
 @dataclass(slots=True)
@@ -125,6 +129,9 @@ def _step4_finality(case: Case, chain: TrustedChain, ground: Ground, step: Step)
     step.note("block.stateRoot", main.block.state_root)
     controllers = ", ".join(validator.controller for validator in main.epoch.validators)
     step.note("epoch.number", f"{main.epoch.number}: {controllers}")
+    depth = main.block.depth
+    if depth is not None:
+        step.note("block.depth", f"{depth.following}, {depth.sealers}/{depth.signers}")
     case.facts |= {"blockHeight": main.block.height, "blockTime": main.block.time}
     if inside is not None:
         step.note("epoch.inside", inside)
@@ -134,9 +141,15 @@ def _step4_finality(case: Case, chain: TrustedChain, ground: Ground, step: Step)
         raise Inconclusive(
             Status.REDUCED, "ClosedEpoch", f"epoch {epoch.number} ended at height {epoch.to_height}"
         )
+    if depth is not None:
+        raise Inconclusive(Status.REDUCED, DEPTH, f"{depth.following} blocks on top")
 
 
-def _final(chain: TrustedChain, epoch: Epoch, proof: Ics23Proof | MptQbftProof) -> Proved:
+def _final(chain: TrustedChain, epoch: Epoch, proof: BlockProof) -> Proved:
+    if not epoch.covers(proof.last_height):
+        raise errors.EpochNotTrusted(
+            f"height {proof.last_height} is not in epoch {epoch.number}", field="height"
+        )
     trusted = [(validator.public_key, validator.power) for validator in epoch.validators]
     return Proved(epoch, proof.final(trusted, chain.network_id), proof)
 

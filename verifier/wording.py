@@ -132,6 +132,9 @@ _CODES = {
     "ClosedEpoch": Text(
         "该届验证节点已卸任，需换新证明", "closed validator epoch: the proof needs a refresh"
     ),
+    "DepthFinality": Text(
+        "该链没有最终性，只有后续区块的深度", "this chain has no finality: only blocks on top, no vote"
+    ),
     "NeutralityNotMet": Text("一方利益群体持有三分之一以上", "one interest group holds a third or more"),
     "WitnessesMissing": Text("缺少见证方签名", "witness cosignatures are missing"),
     "TimeTokensMissing": Text("缺少可信时间戳", "time-authority tokens are missing"),
@@ -266,6 +269,14 @@ _CODES = {
     "QbftSealerUnknown": Text("封印出自信任文件以外的密钥", ""),
     "QbftSealRepeated": Text("同一验证节点重复封印", ""),
     "QbftQuorumMissing": Text("区块封印不足法定数", ""),
+    "CliqueParentMismatch": Text("区块头前后不相接", ""),
+    "CliqueTimeReversed": Text("区块头的时间早于前一区块", ""),
+    "CliqueSignersMismatch": Text("区块头的签名者名单与信任文件不符", ""),
+    "CliqueSealInvalid": Text("一个区块封印不成立", ""),
+    "CliqueSignerUnknown": Text("封印出自信任文件以外的密钥", ""),
+    "CliqueSignerRecent": Text("同一签名者过早再次封印", ""),
+    "CliqueTurnMismatch": Text("难度与轮到的签名者不符", ""),
+    "CliqueDepthMissing": Text("其后的区块不足", ""),
     "MptNodeMismatch": Text("存储证明不通向区块头的状态根", ""),
     "MptProofIncomplete": Text("存储证明不完整", ""),
     "MptUnusedNode": Text("存储证明含多余部分", ""),
@@ -278,6 +289,8 @@ _CODES = {
     "MptMalformedValue": Text("存储证明的值形式不对", ""),
     "MptLimit": Text("存储证明超出限度", ""),
     "QbftMalformedHeader": Text("区块头形式不对", ""),
+    "CliqueMalformedHeader": Text("区块头形式不对", ""),
+    "CliqueSignerSetInvalid": Text("信任文件的签名者不可用", ""),
     "QbftValidatorSetInvalid": Text("信任文件的验证节点不可用", ""),
     "ProtoMalformed": Text("编码不是唯一的规范形式", ""),
     "ProtoLimit": Text("编码超出限度", ""),
@@ -315,6 +328,7 @@ COMPARED = {
     "block.height": Text("区块高度", "block height"),
     "block.hash": Text("区块哈希", "block hash"),
     "block.stateRoot": Text("状态根", "state root"),
+    "block.depth": Text("其后区块数，出块签名者/签名者总数", "blocks on top, signers who sealed/all"),
     "epoch.number": Text("签署的验证节点", "validators that signed for"),
     "EvidenceLog.address": Text("存证日志合约地址", "EvidenceLog address"),
     "EvidenceLog.codeHash": Text("存证日志合约代码哈希", "EvidenceLog code hash"),

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocol.acts import address_of
 from protocol.hashing import keccak256, sha256
 from verifier import rlp
+from verifier.clique import NO_UNCLES
 from verifier.cometbft import (
     BlockId,
     Commit,
@@ -285,6 +286,59 @@ def qbft_validators(seed: object, count: int = 4) -> list[coincurve.PrivateKey]:
     """Test validators, address ascending."""
     keys = [secp256k1("sealer", seed, n) for n in range(count)]
     return sorted(keys, key=lambda key: address_of(key.public_key))
+
+
+def clique_headers(
+    keys: Sequence[coincurve.PrivateKey],
+    *,
+    number: int,
+    time: int,
+    state_root: bytes,
+    count: int | None = None,
+    sealers: Sequence[int] | None = None,
+    listed: Sequence[bytes] = (),
+) -> tuple[bytes, ...]:
+    """A run of sealed headers by keys in ascending order of address, each in its turn, the first with this
+    number and state root. `count`: as many as a majority by default; `sealers`: positions of who seals them;
+    `listed`: the signer list in the first.
+    """
+    out: list[bytes] = []
+    parent = seeded("parent")
+    for at in range(len(keys) // 2 + 1 if count is None else count):
+        turn = (number + at) % len(keys)
+        who = turn if sealers is None else sealers[at]
+        raw = clique_header(
+            keys[who], parent=parent, number=number + at, time=time + at, difficulty=2 if who == turn else 1,
+            state_root=state_root if at == 0 else seeded("state", at), listed=listed if at == 0 else (),
+        )  # fmt: skip
+        out.append(raw)
+        parent = keccak256(raw)
+    return tuple(out)
+
+
+def clique_header(
+    key: coincurve.PrivateKey,
+    *,
+    parent: bytes,
+    number: int,
+    time: int,
+    difficulty: int,
+    state_root: bytes,
+    listed: Sequence[bytes] = (),
+    fields: Mapping[int, RlpItem] | None = None,
+) -> bytes:
+    """RLP of one header. `fields`: what stands at these positions instead, sealed as it is."""
+    base: list[RlpItem] = [
+        parent, NO_UNCLES, bytes(20), state_root, seeded("txs"), seeded("receipts"), bytes(256),
+        bytes([difficulty]), rlp.from_int(number), rlp.from_int(30_000_000), b"", rlp.from_int(time),
+        seeded("vanity") + b"".join(listed), bytes(32), bytes(8), b"\x07",
+    ]  # fmt: skip
+    for position, value in (fields or {}).items():
+        base[position] = value
+    seal = key.sign_recoverable(keccak256(rlp.encode(base)), hasher=None)
+    extra = base[12]
+    assert isinstance(extra, bytes)
+    return rlp.encode([*base[:12], extra + seal, *base[13:]])
 
 
 def qbft_header(

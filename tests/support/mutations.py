@@ -271,12 +271,13 @@ def worlds(rng: random.Random) -> World:
         ("evidence_class", lambda: rng.choice(ORDINARY)),
     ]  # fmt: skip
     changes = {name: make() for name, make in rng.sample(choices, rng.randrange(1, 4))}
-    return World(kind=rng.choice(("ics23", "ics23", "mpt-qbft", "mpt-qbft", "none"))).but(**changes)
+    return World(kind=rng.choice(("ics23", "ics23", "mpt-qbft", "mpt-clique", "none"))).but(**changes)
 
 
 BASES = (
     World(),
     World(kind="mpt-qbft"),
+    World(kind="mpt-clique", headers=4),
     World(kind="none"),
     World(withheld=True, absent=(1,)),
 )
@@ -314,6 +315,7 @@ ATTESTED = (
     World(version=2), World(version=2, validators_named=False), World(version=2, witnesses=1),
     World(version=2, to_height=4712, closed_at=LINK_TIME + 100), World(kind="none", version=2),
     World(kind="mpt-qbft", version=2, witnesses=1),
+    World(kind="mpt-clique", version=2, to_height=4715, closed_at=LINK_TIME + 100),
     World(version=2, validators_named=False, witnesses_named=False),
 )  # fmt: skip
 NAMES = tuple(WITNESSES)

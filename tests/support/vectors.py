@@ -127,6 +127,7 @@ def _with(good: Submission, members: tuple[EntryBytes, ...]) -> bytes:
 MADE: dict[str, tuple[World, str]] = {
     "ics23": (World(), "VALID"),
     "mpt-qbft": (World(kind="mpt-qbft"), "VALID"),
+    "mpt-clique": (World(kind="mpt-clique", headers=5), "VALID_REDUCED_TRUST"),
     "none": (World(kind="none"), "VALID_REDUCED_TRUST"),
     "withheld": (World(withheld=True, absent=(1,)), "VALID"),
 }

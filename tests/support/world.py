@@ -32,7 +32,7 @@ from protocol.submission import Submission
 from tests.support import fakechain
 from tests.support.fakechain import seeded
 from verifier.attestation import ChainAttestation, Cosignature, Where, WitnessAttestation
-from verifier.chainproof import ChainProof, Ics23Proof, Ics23Value, MptQbftProof, NoProof
+from verifier.chainproof import ChainProof, Ics23Proof, Ics23Value, MptCliqueProof, MptQbftProof, NoProof
 from verifier.content import ContentDigests
 from verifier.cosmos_state import account_key, storage_key
 from verifier.merkle_tree import Tree
@@ -88,6 +88,8 @@ class World:
     code_registry: bytes = field(default_factory=lambda: seeded("code", "ConsortiumRegistry"))
     absent: tuple[int, ...] = ()
     nil: tuple[int, ...] = ()
+    headers: int | None = None
+    """Of a Clique proof; None: as many as its four signers need."""
     closed_size: int | None = None
     to_height: int | None = None
     groups: tuple[int, ...] = (1, 2, 3, 4)
@@ -202,6 +204,16 @@ class World:
                 Ics23Value(link, state.words[storage_key(self.evidence_log, link_at)]),
                 Ics23Value(key, state.words[storage_key(self.registry, key_at)]),
             )  # fmt: skip
+        if self.kind == "mpt-clique":
+            eth = fakechain.eth_state(slots, codes)
+            headers = fakechain.clique_headers(
+                fakechain.qbft_validators(self.seed), number=self.height + 1, time=self.block_time,
+                state_root=eth.root, count=self.headers,
+            )  # fmt: skip
+            return MptCliqueProof(
+                headers, eth.accounts.proof(self.evidence_log), eth.storage[self.evidence_log].proof(link_at),
+                eth.accounts.proof(self.registry), eth.storage[self.registry].proof(key_at),
+            )  # fmt: skip
         if self.kind == "mpt-qbft":
             eth = fakechain.eth_state(slots, codes)
             sealers = [at for at in range(4) if at not in (self.absent or (3,))]
@@ -253,7 +265,7 @@ class World:
         names = ("bank association", "centre", "court", "regulator")
         if self.kind == "ics23":
             keys = [(key.public_key().public_bytes_raw(), 10) for key in self._comet_keys]
-        elif self.kind == "mpt-qbft":
+        elif self.kind in ("mpt-qbft", "mpt-clique"):
             sealers = fakechain.qbft_validators(self.seed)
             keys = [(address_of(key.public_key), 1) for key in sealers]
         else:
@@ -266,7 +278,7 @@ class World:
     def payload(self) -> TrustPayload:
         epoch = Epoch(1, 1, self.to_height, self.validators, self.closed_at)
         epochs = (epoch,) if self.validators and self.validators_named else ()
-        engine = {"ics23": "cometbft", "mpt-qbft": "qbft"}.get(self.kind, "dev")
+        engine = {"ics23": "cometbft", "mpt-qbft": "qbft", "mpt-clique": "clique"}.get(self.kind, "dev")
         chain = TrustedChain(
             self.chain_id, engine, self.network_id, self.kind, epochs,
             PinnedContract(self.registry, seeded("code", "ConsortiumRegistry")),

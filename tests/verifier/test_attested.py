@@ -294,7 +294,7 @@ def test_a_renewal_lists_what_stands_before_it_in_order() -> None:
     [
         ("later", b"\x01"),
         ("witness", _payload(2, "whatever")),
-        ("chain", _payload(1, ["mpt-clique", 5])),
+        ("chain", _payload(1, ["mpt-other", 5])),
     ],
 )
 def test_an_unknown_kind_version_or_proof_is_reported_and_never_trusted(kind: str, payload: bytes) -> None:

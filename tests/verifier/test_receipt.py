@@ -21,7 +21,7 @@ from verifier.receipt import MAX_CORE, MAX_RECEIPT, Attestation, Core, Receipt
 from verifier.verdict import Result
 from verifier.verify import verify_receipt
 
-KINDS = ("ics23", "mpt-qbft", "none")
+KINDS = ("ics23", "mpt-qbft", "mpt-clique", "none")
 REFUSED = (Result.INVALID, Result.INDETERMINATE)
 
 
@@ -195,9 +195,9 @@ def test_a_core_of_a_newer_version_or_proof_kind_is_told_apart_from_a_malformed_
     with pytest.raises(UnknownVersion):
         Core.parse(cbor.encode({**value, 0: 2, 9: None}))
     with pytest.raises(UnknownProofKind):
-        Core.parse(cbor.encode({**value, 7: ["mpt-clique", 1]}))
+        Core.parse(cbor.encode({**value, 7: ["mpt-other", 1]}))
     w = World()
-    newer: list[dict[cbor.Key, cbor.Value]] = [{**value, 0: 2}, {**value, 7: ("mpt-clique", 1)}]
+    newer: list[dict[cbor.Key, cbor.Value]] = [{**value, 0: 2}, {**value, 7: ("mpt-other", 1)}]
     for core in newer:
         report = verify_receipt(envelope("caseledger-receipt", 1, cbor.encode(core), []), w.trust, at=AT)
         assert report.result is Result.INDETERMINATE

@@ -115,7 +115,7 @@ MALFORMED: dict[str, TrustPayload] = {
     "no chain": but(chains=()),
     "a chain twice": but(chains=(CHAIN, CHAIN)),
     "chain id 0": chain(chain_id=0),
-    "unknown proof kind": chain(proof_kind="mpt-clique"),
+    "unknown proof kind": chain(proof_kind="mpt-other"),
     "code hash short": chain(evidence_log=dataclasses.replace(CHAIN.evidence_log, code_hash=b"")),
     "address of 32 bytes": chain(registry=dataclasses.replace(CHAIN.registry, address=seeded(1))),
     "no epoch": epochs(),

@@ -1,5 +1,6 @@
 /** Opens a chain proof: who signed its block, and the state that the block holds. */
-import { equal, isZero, text } from "./bytes.js";
+import { equal, hex, isZero, text } from "./bytes.js";
+import { verifyCliqueHeaders } from "./clique.js";
 import { headerField, verifyCommit } from "./comet.js";
 import { refuse } from "./errors.js";
 import { accountCodeHash, accountKey, parseCommitment, proveStore, proveValue, slotKey } from "./ics23.js";
@@ -79,9 +80,19 @@ export function openProof(proof, chain) {
   }
   const { header } = proof;
   const epoch = epochFor(chain, header.number);
-  verifySeals(header, epoch.validators.map(({ key }) => key));
-  return {
+  const keys = epoch.validators.map(({ key }) => key);
+  const opened = {
     epoch, height: header.number, time: Number(header.time), hash: header.hash, state: ethState(proof, header.stateRoot),
   };
+  if (proof.kind === "mpt-qbft") {
+    verifySeals(header, keys);
+    return opened;
+  }
+  const last = proof.headers.at(-1).number;
+  if (last < epoch.from || (epoch.to !== null && last > epoch.to)) {
+    refuse("EpochNotTrusted", `height ${last} is of another epoch`);
+  }
+  const sealers = new Set(verifyCliqueHeaders(proof.headers, keys).map(hex));
+  return { ...opened, depth: { following: proof.headers.length - 1, sealers: sealers.size, signers: keys.length } };
 }
 

@@ -9,6 +9,7 @@ import { sha256, sm3 } from "./hashing.js";
 import { accountCodeHash, accountKey, parseCommitment, proveAbsence, proveStore, proveValue, slotKey } from "./ics23.js";
 import { parseLine } from "./json.js";
 import { verifyConsistency, verifyInclusion } from "./merkle.js";
+import { MAX_HEADERS, parseCliqueHeader, verifyCliqueHeaders } from "./clique.js";
 import { lookupAccount, lookupWord } from "./mpt.js";
 import { parseQbftHeader, verifySeals } from "./qbft.js";
 import { recover } from "./signatures.js";
@@ -184,14 +185,8 @@ function compareSealers(all, sealers) {
 
 const hexStrings = f.listOf(lower());
 
-function qbftStorage(all) {
-  all.only(
-    "kind", "about", "engine", "block_number", "header_rlp", "block_hash", "validators", "sealers", "contract", "slot",
-    "value", "proof",
-  );
-  const number = all.get("block_number", anyInteger);
-  const trusted = all.get("validators", f.listOf(f.address));
-  all.get("sealers", f.listOf(f.address));
+/** Reads `contract`, `slot`, `value` and `proof`; gives the check of them against a state root. */
+function storageClaims(all) {
   const contract = all.get("contract", f.address);
   const slot = all.get("slot", lower(32));
   const value = all.get("value", f.nullOr(lower(32))) ?? new Uint8Array(32);
@@ -209,23 +204,57 @@ function qbftStorage(all) {
     return { key: one.get("key", lower(32)), value: one.get("value", f.quantity), nodes: one.get("proof", hexStrings) };
   }));
   if (slots.length !== 1) f.invalid("proof.storageProof", "not one slot");
+  return (stateRoot) => {
+    if (!equal(address, contract)) claim("proof.address");
+    const account = lookupAccount(stateRoot, contract, accountNodes);
+    if (account.balance !== balance) claim("proof.balance");
+    if (account.nonce !== nonce) claim("proof.nonce");
+    if (!equal(account.codeHash, codeHash)) claim("proof.codeHash");
+    if (!equal(account.storageHash, storageHash)) claim("proof.storageHash");
+    const [one] = slots;
+    if (!equal(one.key, slot)) claim("proof.storageProof[0].key");
+    const word = lookupWord(account.storageHash, slot, one.nodes);
+    if (toUint(word) !== one.value) claim("proof.storageProof[0].value");
+    if (!equal(word, value)) claim("value");
+    return isZero(word) ? "absent slot" : "proved";
+  };
+}
+
+function qbftStorage(all) {
+  all.only(
+    "kind", "about", "engine", "block_number", "header_rlp", "block_hash", "validators", "sealers", "contract", "slot",
+    "value", "proof",
+  );
+  const number = all.get("block_number", anyInteger);
+  const trusted = all.get("validators", f.listOf(f.address));
+  all.get("sealers", f.listOf(f.address));
+  const checkStorage = storageClaims(all);
   const header = checkedHeader(all);
   const sealers = verifySeals(header, trusted);
   header.checkHash();
   compareSealers(all, sealers);
   if (number !== header.number) claim("block_number");
-  if (!equal(address, contract)) claim("proof.address");
-  const account = lookupAccount(header.stateRoot, contract, accountNodes);
-  if (account.balance !== balance) claim("proof.balance");
-  if (account.nonce !== nonce) claim("proof.nonce");
-  if (!equal(account.codeHash, codeHash)) claim("proof.codeHash");
-  if (!equal(account.storageHash, storageHash)) claim("proof.storageHash");
-  const [one] = slots;
-  if (!equal(one.key, slot)) claim("proof.storageProof[0].key");
-  const word = lookupWord(account.storageHash, slot, one.nodes);
-  if (toUint(word) !== one.value) claim("proof.storageProof[0].value");
-  if (!equal(word, value)) claim("value");
-  return isZero(word) ? "absent slot" : "proved";
+  return checkStorage(header.stateRoot);
+}
+
+function mptClique(line) {
+  const all = new f.Fields(line);
+  const storage = ["contract", "slot", "value", "proof"];
+  const stored = storage.some((field) => all.has(field));
+  all.only("kind", "about", "engine", "headers", "signers", "block_number", "block_hash", "sealers", ...(stored ? storage : []));
+  const raws = all.get("headers", hexStrings);
+  const signers = all.get("signers", f.listOf(f.address));
+  const number = all.get("block_number", anyInteger);
+  const hash = all.get("block_hash", lower(32));
+  all.get("sealers", f.listOf(f.address));
+  const checkStorage = stored ? storageClaims(all) : () => "headers";
+  if (raws.length > MAX_HEADERS) refuse("LimitExceeded", "too many headers", "headers");
+  const headers = raws.map(parseCliqueHeader);
+  const sealers = verifyCliqueHeaders(headers, signers);
+  compareSealers(all, sealers);
+  if (number !== headers[0].number) claim("block_number");
+  if (!equal(hash, headers[0].hash)) claim("block_hash");
+  return checkStorage(headers[0].stateRoot);
 }
 
 function qbftHeader(all) {
@@ -334,7 +363,7 @@ function receipt(line) {
   return [report.result, ...report.missing].join(" ");
 }
 
-const KINDS = { merkle, ics23, "mpt-qbft": mptQbft, entry, receipt };
+const KINDS = { merkle, ics23, "mpt-qbft": mptQbft, "mpt-clique": mptClique, entry, receipt };
 export const CONFORMANCE_KINDS = Object.keys(KINDS);
 
 /** Answer to one line (bytes without the newline). Never throws. */

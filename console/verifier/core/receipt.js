@@ -1,6 +1,7 @@
 /** Receipts (docs/spec/receipt.md §1 and §2). */
 import { parseAttestation } from "./attestation.js";
 import { decode } from "./cbor.js";
+import { MAX_HEADERS, MAX_HEADER_BYTES, parseCliqueHeader } from "./clique.js";
 import { checkHeaderForm, checkTime } from "./comet.js";
 import { as, refuse, Refusal } from "./errors.js";
 import { parseBody, parseLeaf } from "./entry.js";
@@ -157,6 +158,22 @@ export function parseChainProof(value) {
     return {
       kind,
       header: parseQbftHeader(shape.bytes(items[1], "proof.header")),
+      logAccount: nodes(items[2], "proof.logAccount"),
+      link: nodes(items[3], "proof.link"),
+      registryAccount: nodes(items[4], "proof.registryAccount"),
+      key: nodes(items[5], "proof.key"),
+    };
+  }
+  if (kind === "mpt-clique") {
+    sized(6);
+    const raws = shape.list(items[1], "proof.headers", { least: 1, most: MAX_HEADERS })
+      .map((raw) => shape.bytes(raw, "proof.header"));
+    if (raws.some((raw) => raw.length > MAX_HEADER_BYTES)) malformed("proof.header", "too long");
+    const headers = raws.map(parseCliqueHeader);
+    return {
+      kind,
+      headers,
+      header: headers[0],
       logAccount: nodes(items[2], "proof.logAccount"),
       link: nodes(items[3], "proof.link"),
       registryAccount: nodes(items[4], "proof.registryAccount"),

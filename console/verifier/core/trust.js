@@ -1,6 +1,7 @@
 /** Trust files, version 1 (docs/spec/trust.md) and version 2 (docs/spec/attestation.md §4). */
 import { concat, hex, text } from "./bytes.js";
 import { decode } from "./cbor.js";
+import { MAX_SIGNERS } from "./clique.js";
 import { isOrdered } from "./comet.js";
 import { as, refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
@@ -11,7 +12,7 @@ import { parseAuthorities, parseWitnessPolicy } from "./trustv2.js";
 
 const LIMIT = 1 << 20;
 const ROLES = ["court", "regulator", "centre", "notary", "bank"];
-const KINDS = ["ics23", "mpt-qbft", "none"];
+const KINDS = ["ics23", "mpt-qbft", "mpt-clique", "none"];
 const KEPT = ["UnknownVersion"];
 
 const malformed = (field, detail) => refuse("MalformedInput", detail, field);
@@ -43,7 +44,7 @@ function parseValidator(kind) {
       controller: name(controller, "validators.controller"),
       group: shape.big(group, "validators.group", 32),
     };
-    if (kind === "mpt-qbft" && parsed.power !== 1n) malformed("validators.power", "not 1");
+    if (kind.startsWith("mpt-") && parsed.power !== 1n) malformed("validators.power", "not 1");
     return parsed;
   };
 }
@@ -64,6 +65,11 @@ function parseEpoch(kind, version) {
       malformed("epochs.closedAt", "null exactly where the epoch is open");
     }
     if (kind === "ics23" && !isOrdered(epoch.validators)) malformed("epochs.validators", "not in the chain's order");
+    if (kind === "mpt-clique") {
+      const names = epoch.validators.map(({ key }) => hex(key));
+      const ascending = names.every((one, at) => !at || names[at - 1] <= one);
+      if (names.length > MAX_SIGNERS || !ascending) malformed("epochs.validators", "too many or not ascending");
+    }
     distinct(epoch.validators, ({ key }) => hex(key), "validators");
     return epoch;
   };

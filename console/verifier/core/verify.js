@@ -213,7 +213,9 @@ class Verification {
     note("block.stateRoot", hex(block.state.root));
     const names = [...new Set(block.epoch.validators.map(({ controller }) => controller))];
     note("epoch.number", `${block.epoch.number}: ${names.join(", ")}`);
+    if (block.depth) note("block.depth", `${block.depth.following}, ${block.depth.sealers}/${block.depth.signers}`);
     if (!open && !instead) throw reduced("ClosedEpoch");
+    if (block.depth) throw new Other("REDUCED", "DepthFinality", `${block.depth.following} blocks on top`);
   }
 
   /** Blocks of the chain attestations that the trust file covers; a failure is one of the step. */
