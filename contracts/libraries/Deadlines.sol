@@ -16,6 +16,8 @@ library Deadlines {
     uint8 internal constant YEARS = 6;
     /// Flag of days, months and years: the last day may be a holiday.
     uint8 internal constant NO_ROLL_OVER = 1;
+    /// Flag of hours: the hour of the event is not counted, as civil procedure has it.
+    uint8 internal constant FROM_NEXT_HOUR = 2;
 
     /// What `compute` answers while an open hold stops the clock.
     uint40 internal constant PAUSED = 0;
@@ -57,8 +59,8 @@ library Deadlines {
         unit = uint8(clock >> 16);
         flags = uint8(clock >> 24);
         if (unit < SECONDS || unit > YEARS) revert DeadlineUnitUnknown(unit);
-        bool rolls = unit == DAYS || unit >= MONTHS;
-        if (flags > (rolls ? NO_ROLL_OVER : 0)) revert DeadlineFlagsInvalid(flags, unit);
+        uint8 known = unit == DAYS || unit >= MONTHS ? NO_ROLL_OVER : unit == HOURS ? FROM_NEXT_HOUR : 0;
+        if (flags & ~known != 0) revert DeadlineFlagsInvalid(flags, unit);
         if (count == 0) revert DeadlineCountZero();
         if (count > _mostOf(unit)) revert DeadlineCountTooLarge(count, unit);
     }
@@ -77,7 +79,7 @@ library Deadlines {
         (uint256 count, uint8 unit, uint8 flags, uint256[] memory held) = _read(start, clock, holds);
         uint256 end = unit == WORKDAYS
             ? _workday(calendar, CivilDates.dayOf(start) + 1, count, held)
-            : _running(start, count, unit, held);
+            : _running(start, count, unit, flags, held);
         if (end != PAUSED && flags == 0 && (unit == DAYS || unit >= MONTHS)) {
             end = _workday(calendar, end, 1, held);
         }
@@ -95,8 +97,8 @@ library Deadlines {
         pure
         returns (uint40)
     {
-        (uint256 count, uint8 unit,, uint256[] memory held) = _read(start, clock, holds);
-        return _time(_running(start, count, unit, held), unit);
+        (uint256 count, uint8 unit, uint8 flags, uint256[] memory held) = _read(start, clock, holds);
+        return _time(_running(start, count, unit, flags, held), unit);
     }
 
     function _read(
@@ -118,14 +120,17 @@ library Deadlines {
         uint256 start,
         uint256 count,
         uint8 unit,
+        uint8 flags,
         uint256[] memory held
     )
         private
         pure
         returns (uint256)
     {
-        if (unit == SECONDS) return _extended(start, start + count, held);
-        if (unit == HOURS) return _extended(start, start + count * 1 hours, held);
+        if (unit <= HOURS) {
+            if (flags == FROM_NEXT_HOUR) start += 1 hours - 1 - start % 1 hours;
+            return _extended(start, start + count * (unit == HOURS ? 1 hours : 1), held);
+        }
         uint256 day = CivilDates.dayOf(start);
         uint256 last =
             unit < MONTHS ? day + count : CivilDates.addMonths(day, unit == MONTHS ? count : count * 12);

@@ -24,6 +24,16 @@ contract DeadlinesTest is CalendarTest {
         assertEq(due(noon(2026, 2, 14), 48, Deadlines.HOURS), noon(2026, 2, 16));
     }
 
+    function test_hours_mayLeaveOutTheHourOfTheEvent() public view {
+        uint8 flag = Deadlines.FROM_NEXT_HOUR;
+        uint40 ten = midnight(2026, 3, 2) + 10 hours;
+        uint40 end = midnight(2026, 3, 4) + 11 hours - 1;
+        assertEq(dueFlagged(ten, 48, Deadlines.HOURS, flag), end);
+        assertEq(dueFlagged(ten + 3599, 48, Deadlines.HOURS, flag), end);
+        assertEq(dueFlagged(ten + 3600, 48, Deadlines.HOURS, flag), end + 1 hours);
+        assertEq(dueFlagged(ten - 1, 48, Deadlines.HOURS, flag), end - 1 hours);
+    }
+
     function test_days_doNotCountTheFirst() public view {
         assertEq(due(midnight(2026, 3, 2), 15, Deadlines.DAYS), endOf(2026, 3, 17));
         assertEq(due(endOf(2026, 3, 2), 15, Deadlines.DAYS), endOf(2026, 3, 17));
@@ -139,6 +149,12 @@ contract DeadlinesTest is CalendarTest {
         );
         refused(
             Deadlines.pack(1, 2, 1), abi.encodeWithSelector(Deadlines.DeadlineFlagsInvalid.selector, 1, 2)
+        );
+        refused(
+            Deadlines.pack(1, 2, 3), abi.encodeWithSelector(Deadlines.DeadlineFlagsInvalid.selector, 3, 2)
+        );
+        refused(
+            Deadlines.pack(1, 1, 2), abi.encodeWithSelector(Deadlines.DeadlineFlagsInvalid.selector, 2, 1)
         );
         refused(Deadlines.pack(0, 3, 0), abi.encodeWithSelector(Deadlines.DeadlineCountZero.selector));
     }

@@ -1,0 +1,96 @@
+"""Errors of the case room. Codes are the class names.
+
+Those of deadlines are the custom errors of the contract as well.
+"""
+
+from __future__ import annotations
+
+from protocol.errors import CaseledgerError
+
+
+class DeadlineRefused(CaseledgerError):
+    """Root of what docs/spec/deadline.md §6 refuses."""
+
+    http_status = 422
+    title = "no deadline can be computed from this"
+
+
+class DeadlineUnitUnknown(DeadlineRefused):
+    """A unit that is none of the six."""
+
+    title = "unknown unit of a clock"
+
+
+class DeadlineFlagsInvalid(DeadlineRefused):
+    """A flag that this unit does not have."""
+
+    title = "flag does not fit the unit"
+
+
+class DeadlineCountZero(DeadlineRefused):
+    """A clock of no length."""
+
+    title = "a clock needs a length"
+
+
+class DeadlineCountTooLarge(DeadlineRefused):
+    """A clock longer than its unit allows."""
+
+    title = "clock too long"
+
+
+class DeadlineStartOutOfRange(DeadlineRefused):
+    """A start before 1970 or from 2100 on."""
+
+    title = "start out of range"
+
+
+class DeadlineTooManyHolds(DeadlineRefused):
+    """More than 16 holds."""
+
+    title = "too many holds"
+
+
+class DeadlineHoldEndsBeforeStart(DeadlineRefused):
+    """A hold that ends before it begins."""
+
+    title = "hold ends before it begins"
+
+
+class DeadlineHoldOutOfRange(DeadlineRefused):
+    """A hold before 1970 or from 2100 on."""
+
+    title = "hold out of range"
+
+
+class CalendarYearUnknown(DeadlineRefused):
+    """The table of working days does not cover a year that the deadline needs."""
+
+    title = "no table of working days for this year"
+
+
+class CalendarMalformed(CaseledgerError):
+    """The data of working days contradict themselves."""
+
+    http_status = 500
+    title = "table of working days not usable"
+
+
+class ClockUnknown(CaseledgerError):
+    """No clock has this name."""
+
+    http_status = 404
+    title = "unknown clock"
+
+
+class InstalmentsMissing(DeadlineRefused):
+    """A period that starts from the last instalment, without instalments."""
+
+    title = "no instalments"
+
+
+class ClockNotForward(CaseledgerError):
+    """This clock counts back from an expiry; it has no deadline after a start."""
+
+    http_status = 422
+    title = "the clock counts backward"
