@@ -32,6 +32,10 @@ _TEXTS = {
     "within": Text("到期前多少天续期（默认 180）", "renew this many days before the end (180)"),
     "all": Text("不论是否到期", "whether due or not"),
     "due": Text("只列到期日，不续期", "list due dates, renew nothing"),
+    "rehash": Text(
+        "散列续期：收据及其文件（或文件夹）在 SHA3-256 下再固定一次",
+        "hash renewal: fix the receipts and their document (or folder of documents) once more under SHA3-256",
+    ),
     "imprint": Text("摘要算法（默认 sha256）", "digest (sha256)"),
     "metrics": Text("把最近到期日写成 Prometheus 文本", "write the earliest due date as Prometheus text"),
     "trust": Text("信任文件（默认为已接受的那一份）", "trust file (the accepted one by default)"),
@@ -39,6 +43,7 @@ _TEXTS = {
     "renewed": Text("已续期", "renewed"),
     "fine": Text("未到期", "not due"),
     "due-now": Text("应续期", "due"),
+    "rehash-due": Text("应作散列续期", "hash renewal due"),
     "never": Text("无时间戳", "no token"),
     "no-end": Text("无期限", "no end"),
 }
@@ -76,6 +81,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--within", type=int, default=WITHIN_DAYS, metavar="DAYS", help=words("within"))
     parser.add_argument("--all", action="store_true", help=words("all"))
     parser.add_argument("--due", action="store_true", help=words("due"))
+    parser.add_argument("--rehash", type=Path, metavar="FILE|DIR", help=words("rehash"))
     parser.add_argument("--imprint", choices=["sha256", "sm3"], default="sha256", help=words("imprint"))
     parser.add_argument("--metrics", type=Path, metavar="FILE", help=words("metrics"))
     parser.add_argument("--trust", type=Path, metavar="FILE", help=words("trust"))
@@ -86,15 +92,25 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
 
 def run(args: argparse.Namespace) -> int:
     """Renew what is due; 0, or 1 when something that is due could not be renewed."""
+    from agent.rehashing import renewed_until_end
     from agent.renewing import payload_of, standing
     from cli.receipt import read_receipt, read_trust
+    from cli.renew_rehash import end_lines, end_metrics
 
     lang = language(getattr(args, "lang", None))
     trust = read_trust(args)
     payload, now = payload_of(trust), int(time.time())
+    if args.rehash is not None:
+        from agent.rehashing import Authority
+        from agent.renewing import http_ask
+        from cli import renew_rehash
+
+        asked = [Authority(http_ask(one.url), one.chain) for one in _sources(args)]
+        return renew_rehash.run(args, lang, trust, list(_receipts(args.paths)), asked)
     sources = [] if args.due else _sources(args)
     rows: list[Row] = []
-    code = 0
+    code = unrenewed = 0
+    first = min((end for _, end in payload.algorithm_ends), default=None)
     for path in _receipts(args.paths):
         receipt = read_receipt(path)
         held = standing(receipt, payload, now)
@@ -108,9 +124,16 @@ def run(args: argparse.Namespace) -> int:
                     held, state = standing(receipt, payload, int(time.time())), "renewed"
                 except CaseledgerError as failure:
                     error, code = failure, 1
+        if first is not None and not renewed_until_end(receipt, payload, now):
+            unrenewed += 1
+            if args.due and state != "due-now" and first <= now + args.within * DAY:
+                state = "rehash-due"
         rows.append((path, state, held, error))
     if args.metrics is not None:
-        _write_metrics(args.metrics, [held for _, _, held, _ in rows])
+        _write_metrics(args.metrics, [held for _, _, held, _ in rows], end_metrics(payload, unrenewed))
+    if not args.json:
+        for line in end_lines(payload, now, lang):
+            print(line)
     _show(args, lang, rows)
     return code
 
@@ -202,7 +225,7 @@ def _receipts(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _write_metrics(path: Path, standings: Sequence[Standing]) -> None:
+def _write_metrics(path: Path, standings: Sequence[Standing], more: Sequence[str]) -> None:
     """For the textfile collector of a node exporter; no name of a file or case."""
     from cli.receipt import write_whole
 
@@ -215,6 +238,7 @@ def _write_metrics(path: Path, standings: Sequence[Standing]) -> None:
         "# TYPE caseledger_receipts gauge",
         f'caseledger_receipts{{token="counts"}} {sum(bool(one.authorities) for one in standings)}',
         f'caseledger_receipts{{token="none"}} {sum(not one.authorities for one in standings)}',
+        *more,
     ]
     write_whole(path, "".join(f"{line}\n" for line in lines).encode())
 
