@@ -49,6 +49,7 @@ BENCHES = (
     Bench("gas", Text("链上费用", "gas"), (300, 200)),
     Bench("million", Text("一百万条：内存与查找", "a million leaves: memory and search"), (900, 450)),
     Bench("hashing", Text("文件摘要", "hashing a file"), (300, 200)),
+    Bench("attested", Text("证明附件与证书", "attestations and certificates"), (900, 600)),
     Bench("watching", Text("镜像与见证", "mirror and witness"), (600, 300)),
 )
 _USAGE = {

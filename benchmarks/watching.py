@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,18 +24,18 @@ import uvicorn
 
 from agent.keys import Ed25519Key, KeyLabel, new_key
 from benchmarks.ledger import Ledger, running
-from benchmarks.rows import BenchFailed, Figure, Options, Reach, Row
+from benchmarks.rows import BenchFailed, Beside, Figure, Options, Reach, Row
 from chain import deployment as deployments
 from chain.configuration import network_of, open_pool
 from monitor.held_trust import HeldTrust
-from monitor.mirror import Mirror
+from monitor.mirror import Mirror, TilesForged, TileSource
 from monitor.own_node import AnchoredHead
 from monitor.tile_client import HttpTiles
 from monitor.witness import Witness
 from monitor.witness_http import WitnessApp
 from monitor.witness_state import WitnessState
 from protocol.checkpoint import Checkpoint, SignedNote, sign_checkpoint
-from protocol.hashing import SHA256
+from protocol.hashing import ALGORITHMS, SHA256
 from protocol.i18n import Text
 from verifier.merkle import Frontier, Tree, consistency_proof
 from verifier.trust_payload import TrustedLog
@@ -54,20 +56,47 @@ def _mirror(ledger: Ledger, count: int) -> Row:
     for submission in ledger.submitter.submissions(count // BULK, BULK):
         ledger.accept(submission)
     _wait_anchored(ledger, count)
+    asyncio.run(_refuses_forged(ledger))
     seconds, batches = asyncio.run(_catch_up(ledger, count))
+    one, two = _bare(count, 1), _bare(count, 2)
     return Row(
         "mirror-catch-up",
         Text(f"镜像从零追上 {count:,} 条", f"a mirror catches up with {count:,} leaves"),
         Figure(count / seconds, "leaves/s"),
         Reach(">=", Figure(50_000, "leaves/s")),
-        (),
+        (
+            Beside(
+                Text("只求同样的哈希（两棵树），一核", "hashing the same nodes alone (both trees), one core"),
+                Figure(one, "leaves/s"),
+            ),
+            Beside(Text("同上，两核", "the same, two cores"), Figure(two, "leaves/s")),
+        ),
         Text(
-            f"两棵树的哈希瓦片经 HTTP 取得，{batches} 个已锚定的根逐一重算，落盘；网关与节点同在本机。",
+            f"两棵树的哈希瓦片经 HTTP 取得，{batches} 个已锚定的根逐一重算，落盘；网关与节点同在本机；"
+            "其间一块被改的瓦片被拒。",
             f"hash tiles of both trees over HTTP, {batches} anchored roots computed again, on disk; gateway "
-            "and node share the machine.",
+            "and node share the machine; a changed tile was refused.",
         ),
         {"seconds": seconds, "batches": batches},
     )
+
+
+def _bare(count: int, cores: int) -> float:
+    """Leaves a second when nothing is done but hashing the nodes above them."""
+    share = count // cores
+    jobs = [(name, share) for name in ("sha256", "sm3") for _ in range(cores)]
+    with ProcessPoolExecutor(cores) as pool:
+        list(pool.map(_hash_nodes, jobs[:cores]))  # processes are there, code is warm
+        started = time.perf_counter()
+        list(pool.map(_hash_nodes, jobs))
+        return count / (time.perf_counter() - started)
+
+
+def _hash_nodes(job: tuple[str, int]) -> None:
+    name, count = job
+    level = [bytes(32)] * count
+    while len(level) > 1:
+        level = ALGORITHMS[name].pairs(level)
 
 
 def _wait_anchored(ledger: Ledger, count: int) -> None:
@@ -82,25 +111,58 @@ def _wait_anchored(ledger: Ledger, count: int) -> None:
     raise BenchFailed("not anchored in time")
 
 
-async def _catch_up(ledger: Ledger, count: int) -> tuple[float, int]:
+@contextlib.asynccontextmanager
+async def _mirroring(ledger: Ledger, folder: str, tiles: TileSource) -> AsyncIterator[Mirror]:
+    """An empty mirror of the ledger's log."""
     deployment, network = deployments.load(ledger.home), network_of(ledger.home)
     trust = HeldTrust(ledger.stack.accepted_path, deployment)
-    tiles = HttpTiles(str(ledger.stack.gateway_url))
     (log,) = trust.logs()
     async with open_pool(
         deployment.engine, deployment.chain_id, deployment.network_id, network.rpc, network.comet
     ) as pool:
-        folder = ledger.home / "bench-mirror"
-        mirror = Mirror(log.origin, pool, deployment, trust, tiles, folder)
-        started = time.monotonic()
-        while mirror.store.kept.size < count and time.monotonic() - started < PATIENCE:
-            await mirror.step()
-        seconds = time.monotonic() - started
-        if mirror.store.kept.size < count or not mirror.store.kept.proved:
-            raise BenchFailed("the mirror did not catch up")
-        mirror.store.close()
-    await tiles.aclose()
-    return seconds, mirror.store.kept.number
+        mirror = Mirror(log.origin, pool, deployment, trust, tiles, ledger.home / folder)
+        try:
+            yield mirror
+        finally:
+            mirror.store.close()
+
+
+async def _catch_up(ledger: Ledger, count: int) -> tuple[float, int]:
+    tiles = HttpTiles(str(ledger.stack.gateway_url))
+    try:
+        async with _mirroring(ledger, "bench-mirror", tiles) as mirror:
+            started = time.monotonic()
+            while mirror.store.kept.size < count and time.monotonic() - started < PATIENCE:
+                await mirror.step()
+            seconds = time.monotonic() - started
+            kept = mirror.store.kept
+    finally:
+        await tiles.aclose()
+    if kept.size < count or kept.proved != kept.number:
+        raise BenchFailed("the mirror did not catch up")
+    return seconds, kept.number
+
+
+class _Forging:
+    """Tiles with one bit changed."""
+
+    def __init__(self, tiles: HttpTiles) -> None:
+        self._tiles = tiles
+
+    async def tile(self, log_id: bytes, algorithm: int, level: int, index: int, width: int) -> bytes:
+        data = await self._tiles.tile(log_id, algorithm, level, index, width)
+        return bytes([data[0] ^ 1]) + data[1:] if (algorithm, index) == (1, 1) else data
+
+
+async def _refuses_forged(ledger: Ledger) -> None:
+    tiles = HttpTiles(str(ledger.stack.gateway_url))
+    try:
+        async with _mirroring(ledger, "bench-forged", _Forging(tiles)) as mirror:
+            with contextlib.suppress(TilesForged):
+                await mirror.step()
+                raise BenchFailed("a changed tile was taken")
+    finally:
+        await tiles.aclose()
 
 
 @dataclass
@@ -148,6 +210,14 @@ def _requests(key: Ed25519Key, count: int) -> tuple[list[bytes], dict[int, bytes
     return out, roots
 
 
+def _forged(request: bytes) -> bytes:
+    """The log's signature with its last bits changed."""
+    head, line = request.rstrip(b"\n").rsplit(b" ", 1)
+    raw = bytearray(base64.b64decode(line))
+    raw[-1] ^= 1
+    return head + b" " + base64.b64encode(raw) + b"\n"
+
+
 def _witness(folder: Path, count: int) -> Row:
     key = _ed25519("log", "log")
     requests, roots = _requests(key, count)
@@ -169,10 +239,11 @@ def _witness(folder: Path, count: int) -> Row:
             refused = sum(http.post("/add-checkpoint", content=one).status_code != 200 for one in requests)
             seconds = time.monotonic() - started
             stale = http.post("/add-checkpoint", content=requests[0]).status_code
+            forged = http.post("/add-checkpoint", content=_forged(requests[-1])).status_code
         server.should_exit = True
         thread.join()
-    if refused or stale != 409:
-        raise BenchFailed(f"{refused} refused, a stale request was answered with {stale}")
+    if refused or stale != 409 or forged != 403:
+        raise BenchFailed(f"{refused} refused; a stale request got {stale}, a forged one {forged}")
     return Row(
         "witness-rate",
         Text("见证联署，一条连接依次请求", "a witness cosigns, one connection, one request after the other"),
@@ -180,8 +251,9 @@ def _witness(folder: Path, count: int) -> Row:
         None,
         (),
         Text(
-            "每次答复前状态与日志两处落盘；不含自有节点的应答。",
-            "state and journal are synced in two places before each answer; without its own node's answers.",
+            "每次答复前状态与日志两处落盘；不含自有节点的应答；过时的请求与伪造的签名被拒。",
+            "state and journal are synced in two places before each answer; without its own node's answers; "
+            "a stale request and a forged signature were refused.",
         ),
         {"requests": count, "seconds": seconds},
     )
