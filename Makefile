@@ -1,7 +1,7 @@
 # 中文与英文说明：make help。 Every target says what it does: make help.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow up down reset status bench check mutants errors lock format clean \
+.PHONY: help demo test test-slow up down reset status bench check mutants errors import-tables lock format clean \
         env env-run env-contracts env-all
 
 # Tools that bootstrap had to bring (node where there is none) come first; empty otherwise.
@@ -47,6 +47,9 @@ mutants: env-all ## 每条规则一个破坏补丁，指定的测试必须变红
 
 errors: env ## 由代码重写 docs/errors.md / rewrite docs/errors.md from the code
 	@$(PYTHON_ENV)/python -m scripts.errors_doc --write
+
+import-tables: env ## 由代码重写集成者文档中的导入表 / rewrite the import tables of docs/integrator.md
+	@$(PYTHON_ENV)/python -m scripts.import_doc --write
 
 format: env ## 按规范排版 / format Python (and Solidity where forge is present)
 	@$(PYTHON_ENV)/ruff check --fix --quiet . ; $(PYTHON_ENV)/ruff format --quiet .

@@ -64,6 +64,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "存证：登记、提交、收据、查找",
         "evidence: add, list, show, receipt, wait, find, open",
     ),
+    "case": (
+        "cli.case",
+        "案件：导入模板、批量导入、批次",
+        "cases: import template, bulk import, batches",
+    ),
     "receipt": (
         "cli.receipt",
         "收据：换成其他格式、重新取链上证明",

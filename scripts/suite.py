@@ -122,6 +122,7 @@ def check_steps() -> list[Step]:
         Step("format", [f"{bin_}/ruff", "format", "--no-cache", "--check", "."], one),
         Step("imports", [f"{bin_}/lint-imports", "--no-cache"], one),
         Step("errors.md", [PY, "-m", "scripts.errors_doc"], one),
+        Step("import tables", [PY, "-m", "scripts.import_doc"], one),
         Step("documents", [PY, "-m", "scripts.docs_check"], one),
         Step("lifecycle", [PY, "-m", "scripts.lifecycle"], one),
         Step("browser page", [PY, "-m", "scripts.browser_verifier", "--check"], one),

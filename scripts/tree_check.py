@@ -28,7 +28,7 @@ PRIVATE_KEY = re.compile(r"BEGIN (?:[A-Z]+ )*PRIVATE KEY")
 HOSTS = re.compile(
     r"^(?:localhost|127\.0\.0\.1|\[|0\.0\.0\.0|[\w-]+|\{.*|\$.*"
     r"|(?:[\w-]+\.)*(?:example|test|invalid|localhost)|(?:[\w-]+\.)*example\.(?:com|org|net|cn)"
-    r"|(?:www\.)?(?:apache|rfc-editor|ietf|w3|json-schema|c2sp)\.org|[\w.]*ethereum\.org|json-schema\.org)$"
+    r"|(?:www\.)?(?:apache|rfc-editor|ietf|w3|json-schema|c2sp)\.org|schemas\.openxmlformats\.org|[\w.]*ethereum\.org|json-schema\.org)$"
 )
 # Free software that we could not pass on under Apache-2.0; used as a separate process or not at all.
 COPYLEFT = re.compile(r"\b(?:AGPL|GPL)(?:v?[23])?|Affero|GNU General Public", re.IGNORECASE)

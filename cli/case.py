@@ -1,0 +1,23 @@
+"""`caseledger case …`: each group of verbs is a module of its own."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cli import case_import
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
+    """Register `case` and its verbs."""
+    parser = subparsers.add_parser("case", help=help_text, description=help_text)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    case_import.add_verbs(verbs)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one verb; the exit code."""
+    return case_import.run(args)
