@@ -24,6 +24,7 @@ MAX_JSON = 32 * 1024 * 1024
 MAX_RECEIPT = 64 * 1024
 MAX_CHUNK = 1024 * 1024
 MAX_VIEW = 512 * 1024
+MAX_SHEET = 32 * 1024 * 1024
 _T = TypeVar("_T")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -179,6 +180,16 @@ class GatewayClient:
     def receipt(self, evidence_id: str) -> bytes:
         return self._request(
             "GET", f"/v1/evidence/{evidence_id}/receipt", authenticated=True, accept=CBOR, limit=MAX_RECEIPT
+        )
+
+    def custody_chain(self, evidence_id: str) -> dict[str, Any]:
+        """An item's custody as accepted (docs/spec/custody.md §7)."""
+        return self._json("GET", f"/v1/evidence/{evidence_id}/custody/chain")
+
+    def custody_sheet(self, evidence_id: str) -> bytes:
+        """The newest custody sheet, not yet checked."""
+        return self._request(
+            "GET", f"/v1/evidence/{evidence_id}/custody", authenticated=True, accept=CBOR, limit=MAX_SHEET
         )
 
     def receipt_view(self, evidence_id: str, view: str) -> bytes:

@@ -67,6 +67,11 @@ class Profile:
         return self.home / "agent" / f"journal-{self.organisation}.db"
 
     @property
+    def custody_path(self) -> Path:
+        """The organisation's custody journal."""
+        return self.home / "agent" / f"custody-{self.organisation}.db"
+
+    @property
     def pins_path(self) -> Path:
         return self.home / "agent" / "hpke-pins.json"
 

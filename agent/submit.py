@@ -24,6 +24,7 @@ from agent.journal import Entry, Journal, Placement, State, StoredSubmission
 from agent.patience import GatewayFault, Patience, temporary
 from protocol import entry as leaves
 from protocol.acts import BadSignature, Domain, Signer
+from protocol.custody import is_custody_log
 from protocol.errors import MalformedInput
 from protocol.submission import Acceptance, Promise, PromiseMismatch, Submission, check_acceptance
 
@@ -174,7 +175,10 @@ class Submitter:
         known = self._logs.get(gateway.url)
         if known is None:
             for offered in gateway.logs():
-                if offered.operated and offered.status == "open" and offered.log_id in self._trusted:
+                if not (offered.operated and offered.status == "open"):
+                    continue
+                trusted = self._trusted.get(offered.log_id)
+                if trusted is not None and not is_custody_log(trusted.origin):
                     known = self._logs[gateway.url] = offered.log_id
                     break
             else:

@@ -17,6 +17,7 @@ from chain.deployment import GenesisKey, GenesisOrganisation
 from chain.errors import ChainError
 from protocol.acts import Purpose, Role
 from protocol.checkpoint import TYPE_COSIGNATURE
+from protocol.custody import ORIGIN_SUFFIX
 from protocol.errors import MalformedInput
 from protocol.expect import UINT40_MAX, from_hex
 from protocol.identifiers import format_address, parse_address, parse_hex32
@@ -205,7 +206,8 @@ def development(keys: KeyStore, *, delay: int = 1, rotation_delay: int = 1) -> C
         for index, s in enumerate(_DEVELOPMENT, start=1)
         if s.trust_role is not None
     )
-    log = LogEntry(DEVELOPMENT_ORIGIN, 1, keys.ensure("log-centre", "ed25519", "log", 1))
+    log_key = keys.ensure("log-centre", "ed25519", "log", 1)
+    origins = (DEVELOPMENT_ORIGIN, DEVELOPMENT_ORIGIN + ORIGIN_SUFFIX)
     groups = {sketch.slug: sketch.group for sketch in _DEVELOPMENT if sketch.vote} | _FURTHER_CONTROLLERS
     return Consortium(
         "开发联盟",
@@ -216,9 +218,18 @@ def development(keys: KeyStore, *, delay: int = 1, rotation_delay: int = 1) -> C
         tuple(members),
         2,
         trust,
-        (log,),
+        tuple(LogEntry(origin, 1, log_key) for origin in origins),
         groups,
     )
+
+
+def with_custody_log(consortium: Consortium) -> Consortium:
+    """With a custody log beside the first log, of the same operator and key, if it has none yet."""
+    first = consortium.logs[0]
+    origin = first.origin + ORIGIN_SUFFIX
+    if any(log.origin == origin for log in consortium.logs):
+        return consortium
+    return replace(consortium, logs=(*consortium.logs, replace(first, origin=origin)))
 
 
 def load(path: Path) -> Consortium:

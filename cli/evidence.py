@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli import evidence_custody
 from protocol.i18n import Language, Text
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser = subparsers.add_parser("evidence", help=help_text, description=help_text)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    def verb(name: str) -> argparse.ArgumentParser:
-        one = verbs.add_parser(name, help=_TEXTS[name].choose(lang), description=_TEXTS[name].choose(lang))
+    def common(one: argparse.ArgumentParser) -> None:
         one.add_argument("--home", default=None, metavar="DIR")
         one.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS)
         one.add_argument("--gateway", action="append", metavar="URL", help="again for a second choice")
@@ -91,6 +91,10 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
         one.add_argument("--trust", type=Path, metavar="FILE")
         one.add_argument("--json", action="store_true")
         one.add_argument("--quiet", action="store_true", help="no progress")
+
+    def verb(name: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=_TEXTS[name].choose(lang), description=_TEXTS[name].choose(lang))
+        common(one)
         return one
 
     add = verb("add")
@@ -138,10 +142,12 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     opening.add_argument("--out", type=Path, required=True, metavar="FILE")
     opening.add_argument("--hpke-key", metavar="NAME")
 
+    evidence_custody.add_parser(verbs, common)
+
 
 def run(args: argparse.Namespace) -> int:
     """Run one verb; the exit code."""
-    verbs: dict[str, Callable[[_Session], int]] = {
+    verbs: dict[str, Callable[[Session], int]] = {
         "add": _add,
         "list": _list,
         "show": _show,
@@ -149,13 +155,16 @@ def run(args: argparse.Namespace) -> int:
         "wait": _wait,
         "find": _find,
         "open": _open,
+        "custody": evidence_custody.run,
     }
     with ExitStack() as stack:
         return verbs[args.verb](_session(args, stack))
 
 
 @dataclass
-class _Session:
+class Session:
+    """One run of an evidence verb: who speaks, to whom, and how the answer is printed."""
+
     args: argparse.Namespace
     lang: Language
     profile: Profile
@@ -172,11 +181,24 @@ class _Session:
     def emit(self, value: object) -> None:
         print(json.dumps(value, ensure_ascii=False))
 
+    def print(self, text: str) -> None:
+        print(text)
+
+    def need_gateway(self) -> None:
+        """Raises GatewayUnreachable where none is configured."""
+        from agent.errors import GatewayUnreachable
+
+        if not self.gateways:
+            raise GatewayUnreachable(
+                "no gateway is configured", field="gateway",
+                hint="--gateway URL, or `gateways` in table [agent] of caseledger.toml",
+            )  # fmt: skip
+
 
 class _Progress:
     """One line on a terminal that rewrites itself; silent elsewhere."""
 
-    def __init__(self, session: _Session, name: str, total: int) -> None:
+    def __init__(self, session: Session, name: str, total: int) -> None:
         self._on = sys.stderr.isatty() and not session.args.quiet and not session.args.json
         self._text = _TEXTS[name]
         self._lang = session.lang
@@ -198,7 +220,7 @@ class _Progress:
         self.to(self._done + count)
 
 
-def _session(args: argparse.Namespace, stack: ExitStack) -> _Session:
+def _session(args: argparse.Namespace, stack: ExitStack) -> Session:
     from agent.client import GatewayClient
     from agent.journal import Journal
     from agent.login import LoginTokens
@@ -211,17 +233,7 @@ def _session(args: argparse.Namespace, stack: ExitStack) -> _Session:
         tokens = LoginTokens(profile.auth_key, profile.organisation, profile.login_domain(), time.time)
     gateways = [stack.enter_context(GatewayClient(url, tokens=tokens)) for url in profile.gateways]
     journal = stack.enter_context(Journal(profile.journal_path))
-    return _Session(args, language(getattr(args, "lang", None)), profile, journal, gateways)
-
-
-def _need_gateway(session: _Session) -> None:
-    from agent.errors import GatewayUnreachable
-
-    if not session.gateways:
-        raise GatewayUnreachable(
-            "no gateway is configured", field="gateway",
-            hint="--gateway URL, or `gateways` in table [agent] of caseledger.toml",
-        )  # fmt: skip
+    return Session(args, language(getattr(args, "lang", None)), profile, journal, gateways)
 
 
 def _entry_json(entry: Entry, names: dict[bytes, str] | None = None) -> dict[str, Any]:
@@ -244,7 +256,7 @@ def _entry_json(entry: Entry, names: dict[bytes, str] | None = None) -> dict[str
     }
 
 
-def _add(session: _Session) -> int:
+def _add(session: Session) -> int:
     from agent import adding
     from agent.provenance import keep_beside, statement_of
     from protocol.entry import Link, Relation
@@ -252,7 +264,7 @@ def _add(session: _Session) -> int:
     from protocol.provenance import provenance_digest
 
     args = session.args
-    _need_gateway(session)
+    session.need_gateway()
     kind = adding.parse_class(args.evidence_class)
     links = [adding.parse_link(text) for text in args.link]
     if args.replaces:
@@ -303,7 +315,7 @@ def _add(session: _Session) -> int:
     return code
 
 
-def _send(session: _Session, patience: float) -> Delivery:
+def _send(session: Session, patience: float) -> Delivery:
     """Delivers what the journal holds and no log has yet."""
     from agent.journal import State
     from agent.submit import Submitter
@@ -327,7 +339,7 @@ def _send(session: _Session, patience: float) -> Delivery:
     return delivery
 
 
-def _envelopes(session: _Session) -> Sm2Envelopes | None:
+def _envelopes(session: Session) -> Sm2Envelopes | None:
     """Where the settings name an SM2 key."""
     if session.profile.sm2_key is None:
         return None
@@ -336,7 +348,7 @@ def _envelopes(session: _Session) -> Sm2Envelopes | None:
     return Sm2Envelopes(session.journal, session.profile.sm2_key, session.profile.act_key)
 
 
-def _settle(session: _Session) -> int:
+def _settle(session: Session) -> int:
     """Gives back what closed logs hold no more; nothing to do where the trust file names none."""
     from agent.receipts import ReceiptCollector
 
@@ -352,7 +364,7 @@ def _settle(session: _Session) -> int:
     ).settle(session.profile.closed, folder=session.args.out)
 
 
-def _tell(session: _Session, delivery: Delivery) -> int:
+def _tell(session: Session, delivery: Delivery) -> int:
     """What happened to entries on their way; the exit code."""
     if delivery.carried:
         session.say("carried", carried=delivery.carried)
@@ -363,7 +375,7 @@ def _tell(session: _Session, delivery: Delivery) -> int:
     return EXIT_FAILED if delivery.refused else EXIT_OK
 
 
-def _store(session: _Session) -> Callable[[Any], bytes]:
+def _store(session: Session) -> Callable[[Any], bytes]:
     """Uploads through the first gateway; recipients are looked up once."""
     from agent.patience import PatientStorage
     from agent.store import choose_recipients, load_pins, store_file
@@ -405,7 +417,7 @@ def _node_keys(profile: Profile) -> dict[int, bytes]:
 
 
 def _collect(
-    session: _Session, numbers: list[int] | None, folder: Path | None, seconds: float
+    session: Session, numbers: list[int] | None, folder: Path | None, seconds: float
 ) -> tuple[int, dict[str, Any]]:
     from agent.journal import State
     from agent.receipts import ReceiptCollector
@@ -439,8 +451,8 @@ def _collect(
     return (EXIT_PENDING if collection.pending else EXIT_OK), result
 
 
-def _wait(session: _Session) -> int:
-    _need_gateway(session)
+def _wait(session: Session) -> int:
+    session.need_gateway()
     numbers = None
     if session.args.ids:
         numbers = [_local(session, text).id for text in session.args.ids]
@@ -452,7 +464,7 @@ def _wait(session: _Session) -> int:
     return refused or code
 
 
-def _local(session: _Session, text: str) -> Entry:
+def _local(session: Session, text: str) -> Entry:
     from agent.errors import AgentError
     from protocol.identifiers import parse_hex32
 
@@ -462,7 +474,7 @@ def _local(session: _Session, text: str) -> Entry:
     return entry
 
 
-def _list(session: _Session) -> int:
+def _list(session: Session) -> int:
     from agent.adding import resolve_case
     from protocol.identifiers import case_commitment
 
@@ -483,8 +495,8 @@ def _list(session: _Session) -> int:
     return EXIT_OK
 
 
-def _list_remote(session: _Session, case_commitment: str | None) -> int:
-    _need_gateway(session)
+def _list_remote(session: Session, case_commitment: str | None) -> int:
+    session.need_gateway()
     cursor: str | None = None
     while True:
         page = session.gateways[0].list_evidence(case_commitment=case_commitment, cursor=cursor)
@@ -494,7 +506,7 @@ def _list_remote(session: _Session, case_commitment: str | None) -> int:
             return EXIT_OK
 
 
-def _show(session: _Session) -> int:
+def _show(session: Session) -> int:
     from agent.errors import GatewayRefused, GatewayUnreachable
     from cli.people import entry_lines, local_lines
     from protocol.identifiers import parse_hex32
@@ -525,13 +537,13 @@ def _show(session: _Session) -> int:
     return EXIT_OK
 
 
-def _receipt(session: _Session) -> int:
+def _receipt(session: Session) -> int:
     from agent.errors import AgentError
     from agent.receipts import GOOD_RESULTS, ReceiptCollector, save_receipt
     from protocol.identifiers import parse_hex32
     from verifier.verify import verify_receipt
 
-    _need_gateway(session)
+    session.need_gateway()
     identifier = parse_hex32(session.args.id, "id")
     local = session.journal.by_evidence_id(identifier)
     data = session.gateways[0].receipt(identifier.hex())
@@ -562,11 +574,11 @@ def _receipt(session: _Session) -> int:
     return EXIT_OK
 
 
-def _find(session: _Session) -> int:
+def _find(session: Session) -> int:
     from agent.hashing import hash_file
     from protocol.identifiers import parse_hex32
 
-    _need_gateway(session)
+    session.need_gateway()
     target = Path(session.args.target)
     if target.is_file():
         digest = hash_file(target).digests.sha256
@@ -582,7 +594,7 @@ def _find(session: _Session) -> int:
     return EXIT_OK
 
 
-def _say_items(session: _Session, items: list[dict[str, Any]]) -> None:
+def _say_items(session: Session, items: list[dict[str, Any]]) -> None:
     """A JSON line for each item, or lines for people with a gap between items."""
     from cli.people import entry_lines
 
@@ -593,7 +605,7 @@ def _say_items(session: _Session, items: list[dict[str, Any]]) -> None:
             print("\n".join(entry_lines(item, session.lang)), end="\n\n")
 
 
-def _open(session: _Session) -> int:
+def _open(session: Session) -> int:
     from agent.errors import ContentUnavailable
     from agent.opening import open_content
     from agent.profile import hpke_key
@@ -602,7 +614,7 @@ def _open(session: _Session) -> int:
     from verifier.receipt import Receipt
     from verifier.verify import verify_receipt
 
-    _need_gateway(session)
+    session.need_gateway()
     data = session.args.receipt.read_bytes()
     report = verify_receipt(data, session.profile.trust, content=None, at=int(time.time()))
     core = Receipt.parse(data).core

@@ -27,6 +27,10 @@ _TEXTS = {
     "succeed": Text(
         "治理已关闭旧日志并开通后继后，在本库登记后继", "record the successor that governance opened"
     ),
+    "custody": Text(
+        "治理开通流转日志后，在本库登记",
+        "record the custody log that governance opened beside the evidence log",
+    ),
     "begin": Text(
         "在后继日志写入延续条目，并重新登记本机构未入旧日志的条目",
         "write the successor's first entry, and log one's own leaves beyond the closed size again",
@@ -50,6 +54,10 @@ _TEXTS = {
         "已登记后继日志。把 caseledger.toml 的 log_origin 改为它，并重启网关与后台任务。",
         "Recorded. Set log_origin in caseledger.toml to it, and restart gateway and worker.",
     ),
+    "kept": Text(
+        "已登记流转日志 {origin}。请重启网关与后台任务。",
+        "Recorded custody log {origin}. Restart gateway and worker.",
+    ),
     "began": Text(
         "延续条目 {entry}；重新登记 {count} 叶。其他机构由其代理重新提交。",
         "Continuation {entry}; {count} leaves logged again. Other organisations' agents send theirs again.",
@@ -62,7 +70,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     lang = language()
     parser = subparsers.add_parser("log", help=help_text, description=help_text)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in ("plan", "release", "succeed", "begin"):
+    for name in ("plan", "release", "succeed", "begin", "custody"):
         words = _TEXTS[name].choose(lang)
         one = verbs.add_parser(name, help=words, description=words)
         one.add_argument("--home", type=Path, metavar="DIR", help=_TEXTS["home"].choose(lang))
@@ -77,7 +85,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
 def run(args: argparse.Namespace) -> int:
     """Do one step; 0, or an error."""
     lang = language(getattr(args, "lang", None))
-    verbs = {"plan": _plan, "release": _release, "succeed": _succeed, "begin": _begin}
+    verbs = {
+        "plan": _plan, "release": _release, "succeed": _succeed, "begin": _begin, "custody": _custody,
+    }  # fmt: skip
     value, words = verbs[args.verb](args, lang)
     print(json.dumps(value, ensure_ascii=False) if args.json else words)
     return 0
@@ -107,6 +117,15 @@ def _succeed(args: argparse.Namespace, lang: Language) -> tuple[object, str]:
 
     log = asyncio.run(maintenance.succeed(load(args.home), args.origin))
     return {"origin": log.origin, "logId": log.log_id.hex()}, _TEXTS["recorded"].choose(lang)
+
+
+def _custody(args: argparse.Namespace, lang: Language) -> tuple[object, str]:
+    from ledger_gateway import maintenance
+    from ledger_gateway.settings import load
+
+    log = asyncio.run(maintenance.add_custody(load(args.home)))
+    words = _TEXTS["kept"].format(lang, origin=log.origin)
+    return {"origin": log.origin, "logId": log.log_id.hex()}, words
 
 
 def _begin(args: argparse.Namespace, lang: Language) -> tuple[object, str]:

@@ -109,7 +109,7 @@ _STEPS = {
     "schema": Text("数据表", "tables"),
     "consortium": Text("联盟成员与密钥", "members and keys"),
     "contracts": Text("合约", "contracts"),
-    "log": Text("存证日志（经治理开通）", "evidence log, opened by governance"),
+    "log": Text("存证与保管流转两个日志（经治理开通）", "evidence log and custody log, opened by governance"),
     "sealing": Text("各成员的收件公钥", "members' sealing keys"),
     "trust": Text("信任文件（法院与监管签署）", "trust file, signed by court and regulator"),
     "gateway": Text("网关 {url}", "gateway {url}"),
@@ -296,8 +296,9 @@ class Stack:
     def consortium(self) -> Consortium:
         """The home's consortium; a development one is made where there is none."""
         path = self.home / consortiums.FILE_NAME
-        if not path.exists():
-            made = consortiums.development(_KeyFiles(self.keys))
+        known = consortiums.load(path) if path.exists() else None
+        made = consortiums.with_custody_log(known or consortiums.development(_KeyFiles(self.keys)))
+        if made != known:
             partial = path.with_suffix(".tmp")
             partial.write_text(consortiums.render(made), encoding="utf-8")
             partial.rename(path)
@@ -322,12 +323,13 @@ class Stack:
             with self._say.step("contracts"):
                 deployment = await self._deploy(evm, deployer, network, consortium, engine.min_gas_price)
             with self._say.step("log"):
-                for log in consortium.logs:
-                    await self._open(evm, deployer, deployment, consortium, log, engine.min_gas_price)
+                await self._open(evm, deployer, deployment, consortium, engine.min_gas_price)
             with self._say.step("sealing"):
                 await self._publish_hpke(evm, deployer, deployment, consortium, engine.min_gas_price)
-                own = consortium.logs[0]
-                await self._register(cluster, deployment, own)
+                # Evidence and custody, of the operator whose service this home runs.
+                for log in consortium.logs:
+                    if log.operator == consortium.logs[0].operator:
+                        await self._register(cluster, deployment, log)
             with self._say.step("trust"):
                 await self._trust(pool, deployment, consortium, policy, authorities)
 
@@ -359,27 +361,30 @@ class Stack:
         sender: RelayerKey,
         deployment: Deployment,
         consortium: Consortium,
-        log: LogEntry,
         gas_price: int,
     ) -> None:
-        """Opens a log by a proposal that the voting members of this home approve."""
-        if await log_is_open(evm, deployment, log.origin):
-            return
-        proposal = open_log(deployment, log.origin, log.operator)
-        until = int((await evm.head()).time) + APPROVAL_SECONDS
-        approvals = [
-            proposal.approve(
-                deployment, index, load_secp256k1(key_path(self.keys, f"{member.slug}-act")), until
-            )
-            for index, member in enumerate(consortium.members, start=1)
-            if member.organisation.vote
+        """Opens the logs that are not open by proposals that the voting members of this home approve."""
+        proposals = [
+            open_log(deployment, log.origin, log.operator)
+            for log in consortium.logs
+            if not await log_is_open(evm, deployment, log.origin)
         ]
-        for call, pause in (
-            (proposal.schedule(deployment, approvals), 0.0),
-            (proposal.execute(deployment), deployment.delay + 1.0),
-        ):
-            await asyncio.sleep(pause)
+        if not proposals:
+            return
+        until = int((await evm.head()).time) + APPROVAL_SECONDS
+        for proposal in proposals:
+            approvals = [
+                proposal.approve(
+                    deployment, index, load_secp256k1(key_path(self.keys, f"{member.slug}-act")), until
+                )
+                for index, member in enumerate(consortium.members, start=1)
+                if member.organisation.vote
+            ]
+            call = proposal.schedule(deployment, approvals)
             await self._sent(evm, sender, call, deployment.chain_id, gas_price)
+        await asyncio.sleep(deployment.delay + 1.0)
+        for proposal in proposals:
+            await self._sent(evm, sender, proposal.execute(deployment), deployment.chain_id, gas_price)
 
     async def _publish_hpke(
         self, evm: Evm, sender: RelayerKey, deployment: Deployment, consortium: Consortium, gas_price: int
@@ -659,6 +664,7 @@ port = {port}
 organisation = 1
 log_origin = "caseledger.localhost/evidence"
 log_key = "log-centre"
+custody_key = "centre-act"
 anchor_key = "centre-anchor"
 relayer_keys = ["relayer-1", "relayer-2"]
 

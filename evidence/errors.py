@@ -98,6 +98,28 @@ class DuplicateEntry(CaseledgerError):
     title = "entry is in the log already"
 
 
+class CustodyItemUnknown(CaseledgerError):
+    """No such item here, or the event is not of its case and privilege; the two look the same."""
+
+    http_status = 404
+    title = "no such item of evidence"
+
+
+class CustodyChainMoved(CaseledgerError):
+    """The event does not continue its item's chain as it is now: somebody was faster. Look and sign again."""
+
+    http_status = 409
+    retryable = True
+    title = "the custody chain has moved on"
+
+
+class CustodyLogMissing(CaseledgerError):
+    """This service runs no custody log."""
+
+    http_status = 404
+    title = "no custody log here"
+
+
 class Busy(CaseledgerError):
     """The queue is full. Nothing was accepted; repeat the request after `retry_after` seconds."""
 

@@ -9,7 +9,7 @@ with the log. docs/operator/fsck.md says what each code means and what is repair
 
 from __future__ import annotations
 
-from evidence import fsck_repair
+from evidence import fsck_custody, fsck_repair
 from evidence.capturing import Capturer
 from evidence.contract import ContractPort
 from evidence.errors import RecordDamaged
@@ -46,6 +46,7 @@ async def run(
         async with pool.acquire() as conn:
             for log in await _logs(conn, options):
                 await rebuild_tiles(conn, log.log_no)
+                await fsck_custody.rebuild(conn, log, options.vault)
     report = await _check(pool, contract, options)
     first = report.findings
     for _ in range(MOST_ROUNDS):

@@ -10,6 +10,7 @@ import asyncpg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from evidence import fsck_custody
 from evidence.fsck_chain import committed
 from evidence.fsck_content import ContentCheck
 from evidence.fsck_cosignatures import CosignatureCheck
@@ -77,6 +78,7 @@ class LogCheck:
         await CosignatureCheck(conn, log, self.roots, find, options).run()
         await TokenCheck(conn, log, self.roots, find, options).run()
         await RecordCheck(conn, log, find, options).run()
+        await fsck_custody.check(conn, log, options.vault, find)
 
     # -- entries and submissions -----------------------------------------------------------------------
 

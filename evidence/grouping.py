@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from evidence.custody import Place, columns
 from evidence.ports import PromiseSigner
 from evidence.vault import NONCE_LEN, Vault
 from protocol.custody import CustodyEvent
@@ -40,6 +41,8 @@ class Staged:
     """(entry, position, relation, target)"""
     size: int
     """Approximate bytes held while waiting."""
+    places: list[Place] = field(default_factory=list)
+    """Of custody events, in their items' chains."""
     waiters: list[asyncio.Future[Acceptance]] = field(default_factory=list)
 
     @property
@@ -51,7 +54,7 @@ class Staged:
         return self.checked.submission.organisation, self.checked.root
 
 
-def stage(checked: CheckedSubmission, signer: bytes, vault: Vault) -> Staged:
+def stage(checked: CheckedSubmission, signer: bytes, vault: Vault, places: Sequence[Place] = ()) -> Staged:
     """Seal the bodies and prepare what the rows need."""
     entries = checked.submission.entries
     nonces = os.urandom(NONCE_LEN * len(entries))
@@ -82,6 +85,7 @@ def stage(checked: CheckedSubmission, signer: bytes, vault: Vault) -> Staged:
         tags,
         links,
         1024 + 512 * len(entries) + sum(map(len, sealed)),
+        list(places),
     )
 
 
@@ -167,6 +171,17 @@ def link_arguments(group: Group) -> tuple[list[object] | None, ...]:
     if not rows:
         return (None,) * 4
     return tuple(list(map(itemgetter(column), rows)) for column in range(4))
+
+
+def event_arguments(group: Group) -> tuple[list[object], ...]:
+    """The event arrays of evidence.accept_custody_group."""
+    return columns(
+        [
+            (answer.first_index + place.position, place)
+            for item, answer in zip(group.items, group.answers, strict=True)
+            for place in item.places
+        ]
+    )
 
 
 def entry_arguments(group: Group) -> tuple[Sequence[object], ...]:

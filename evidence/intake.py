@@ -9,6 +9,8 @@ believes it still holds the lock commits nothing. The leaf index is given here, 
 * The promise is signed before the commit and stored in it, so a repeated request gets the identical answer.
 * Duplicates are found by unique indexes. Only after one was hit does the writer look before it writes, for a
   while: honest traffic pays nothing for the check, and a sender of duplicates cannot make every group fail.
+* A custody log's events are looked at before they queue, and again by the commit, which fails where a chain
+  has moved on; then the group is looked at like one with duplicates, and who lost the race is told.
 * When a commit's fate is unknown (connection lost), nobody is told "accepted"; the repeated request finds the
   stored answer or is accepted anew.
 """
@@ -28,6 +30,7 @@ import asyncpg
 
 from evidence import admission
 from evidence.answers import known_leaves, stored_answers
+from evidence.custody import CustodyBooks, Place
 from evidence.errors import (
     Busy,
     ContinuationRefused,
@@ -43,6 +46,7 @@ from evidence.grouping import (
     Group,
     Staged,
     entry_arguments,
+    event_arguments,
     link_arguments,
     stage,
     submission_arguments,
@@ -52,6 +56,7 @@ from evidence.logs import LogContext, LogStatus, log_status
 from evidence.ports import Clock, FaultPoints, PromiseSigner, RegistryPort, system_clock
 from evidence.recoverer import OnTheSpot, Recoverer
 from evidence.vault import Vault
+from protocol.custody import Chain, is_custody_log
 from protocol.entry import evidence_id
 from protocol.errors import CaseledgerError
 from protocol.submission import MAX_ENTRIES, Acceptance, CheckedSubmission, Submission
@@ -62,8 +67,10 @@ _LOCK_SPACE = 0x636C  # "cl": first key of the two-key advisory locks of logs
 _NOT_WRITER = "CL001"
 _NOT_OPEN = "CL002"
 _TOO_EARLY = "CL003"
+_CHAIN_MOVED = "CL004"
 _ACCEPT = """SELECT evidence.accept_group($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,
     $20,$21,$22,$23,$24,$25,$26,$27,$28,$29)"""
+_ACCEPT_CUSTODY = f"SELECT evidence.accept_custody_group({','.join(f'${n}' for n in range(1, 37))})"
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ class Acceptor:
         self._faults = faults or FaultPoints()
         self._recoverer = recoverer or OnTheSpot()
         self._guard = guard
+        self._books = CustodyBooks(log) if is_custody_log(log.origin) else None
         self._promised = 0
         self._queue: deque[Staged] = deque()
         self._pending: dict[tuple[int, bytes], Staged] = {}
@@ -198,11 +206,20 @@ class Acceptor:
             return stored
         if admission.is_continuation(checked):
             admission.check_continuation(checked, self.log)
+        places: list[Place] = []
+        if self._books is not None and (submission.organisation, checked.root) not in self._pending:
+            try:
+                places = await self._places(self._books, checked)
+            except CaseledgerError:
+                stored = await self._stored_answer(checked)
+                if stored is None:
+                    raise
+                return stored
         waiting = self._pending.get((submission.organisation, checked.root))
         if waiting is None:
             if not self._ready.is_set():
                 raise self._not_ready()
-            waiting = stage(checked, signer, self._vault)
+            waiting = stage(checked, signer, self._vault, places)
             self._pending[waiting.key] = waiting
             self._queue.append(waiting)
             self.metrics.queued_leaves += waiting.count
@@ -387,21 +404,26 @@ class Acceptor:
     ) -> float:
         """One durable commit; the seconds that it took."""
         arguments = _arguments(self.log.log_no, epoch, group)
+        statement = _ACCEPT
+        if self._books is not None:
+            statement, arguments = _ACCEPT_CUSTODY, (*arguments, *event_arguments(group))
         started = time.perf_counter()
         try:
             try:
-                await conn.execute(_ACCEPT, *arguments)
+                await conn.execute(statement, *arguments)
             except asyncpg.PostgresError as error:
                 if error.sqlstate != _TOO_EARLY or not ahead:
                     raise
                 # It came to the row before the group ahead of it, which decides what becomes of both.
                 await asyncio.wait(ahead)
-                await conn.execute(_ACCEPT, *arguments)
+                await conn.execute(statement, *arguments)
         except asyncpg.PostgresError as error:
             if error.sqlstate in (_NOT_WRITER, _TOO_EARLY):
                 raise NotTheWriter("another process has taken the log over") from None
             if error.sqlstate == _NOT_OPEN:
                 raise LogHalted() from None
+            if error.sqlstate == _CHAIN_MOVED:
+                raise _ChainMoved from None
             raise
         return time.perf_counter() - started
 
@@ -410,8 +432,9 @@ class Acceptor:
         flight = writer.flights[0]
         try:
             seconds = flight.task.result()
-        except asyncpg.UniqueViolationError as error:
-            if error.constraint_name not in _DUPLICATE or time.monotonic() < self._careful_until:
+        except (asyncpg.UniqueViolationError, _ChainMoved) as error:
+            expected = isinstance(error, _ChainMoved) or error.constraint_name in _DUPLICATE
+            if not expected or time.monotonic() < self._careful_until:
                 raise RecordDamaged("a place in the log is taken twice", hint="run fsck") from error
             # Nothing of the group was stored, nor of the next. Look before writing for a while, these first.
             self._careful_until = time.monotonic() + self._limits.careful_seconds
@@ -464,6 +487,7 @@ class Acceptor:
         go: list[Staged] = []
         later: list[Staged] = []
         seen: set[bytes] = set()
+        ahead: dict[bytes, Chain] = {}
         for item in fresh:
             keys = item.dedupe
             known = next((at for at, key in enumerate(keys) if key in held), None)
@@ -476,12 +500,31 @@ class Acceptor:
                     ),
                 )
             elif seen.isdisjoint(keys):
-                seen.update(keys)
-                go.append(item)
+                if await self._still_fits(writer.connections[0], item, ahead):
+                    seen.update(keys)
+                    go.append(item)
             else:
                 later.append(item)
         self._queue.extendleft(reversed(later))
         return go
+
+    async def _still_fits(self, conn: AnyConnection, item: Staged, ahead: dict[bytes, Chain]) -> bool:
+        """Whether custody events continue their chains behind `ahead`; refuses what does not."""
+        if self._books is None:
+            return True
+        try:
+            item.places = await self._books.places(conn, item.checked, self._clock(), ahead)
+        except CaseledgerError as error:
+            self._fail([item], error)
+            return False
+        return True
+
+    async def _places(self, books: CustodyBooks, checked: CheckedSubmission) -> list[Place]:
+        try:
+            async with self._pool.acquire() as conn:
+                return await books.places(conn, checked, self._clock())
+        except TRANSIENT as error:
+            raise unavailable(error) from error
 
     async def _stored_answer(self, checked: CheckedSubmission) -> Acceptance | None:
         key = (checked.submission.organisation, checked.root)
@@ -516,6 +559,10 @@ class Acceptor:
         items = list(self._queue)
         self._queue.clear()
         self._fail(items, error)
+
+
+class _ChainMoved(Exception):
+    """The commit found another event where one of the group's should go."""
 
 
 @dataclass(frozen=True)

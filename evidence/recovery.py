@@ -27,6 +27,7 @@ from evidence.receipts import open_body
 from evidence.tiles import ALGORITHMS, TileReader, extend
 from evidence.vault import Vault
 from protocol.acts import Signer
+from protocol.custody import ClassMisplaced, is_custody_log
 from protocol.entry import Continuation, EvidenceClass, Header, evidence_id, unsequenced
 from protocol.errors import MalformedInput
 from protocol.identifiers import log_id
@@ -158,10 +159,12 @@ async def succeed(
     """Make the successor log known here; again with the same members it is returned as it is.
 
     `owner`: a connection of the schema's owner. Raises LogForked unless the contract closed `old` in favour
-    of `origin`, LogUnknown when the contract does not know the successor, RecordDamaged.
+    of `origin`, LogUnknown when the contract does not know the successor, ClassMisplaced, RecordDamaged.
     """
     head = await contract.head(old.log_id)
     identity = log_id(origin)
+    if is_custody_log(origin) != is_custody_log(old.origin):
+        raise ClassMisplaced("a custody log is continued by a custody log alone", field="origin")
     if head.status is not HeadStatus.CLOSED or head.successor != identity:
         raise LogForked("the contract has not closed the log in favour of this successor", field="origin")
     new_head = await contract.head(identity)
@@ -179,6 +182,35 @@ async def succeed(
         operator=new_head.operator,
         now=clock(),
         predecessor=await closed_head(owner, old, contract, head),
+    )
+
+
+async def add_custody(
+    owner: AnyConnection,
+    evidence: LogContext,
+    origin: str,
+    contract: ContractPort,
+    *,
+    clock: Clock = system_clock,
+) -> LogContext:
+    """Make the custody log known here that governance opened beside an evidence log; again, the same.
+
+    `owner`: a connection of the schema's owner. Raises LogUnknown when the contract does not know it,
+    LogForked when it is another operator's.
+    """
+    head = await contract.head(log_id(origin))
+    if head.status is not HeadStatus.OPEN:
+        raise LogUnknown("the contract has not opened the custody log", field="origin")
+    if head.operator != evidence.operator:
+        raise LogForked(f"its operator is organisation {head.operator}", field="origin")
+    return await create_log(
+        owner,
+        origin=origin,
+        chain_id=evidence.chain_id,
+        contract=evidence.contract,
+        registry=evidence.registry,
+        operator=evidence.operator,
+        now=clock(),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from protocol.acts import Role
+from protocol.custody import FIRST_CLASS, LAST_CLASS, ORIGIN_SUFFIX
 from protocol.entry import EvidenceClass, Relation
 from protocol.identifiers import case_commitment
 from storage.db import AnyConnection
@@ -68,6 +69,9 @@ _JOINS = """
 _VISIBLE = """(substr(e.leaf, 5, 4) = $1 OR (($2 OR substr(e.leaf, 17, 32) = $3)
                AND ($4 OR get_byte(e.leaf, 3) & 1 = 0)))"""
 
+# No custody event: those stand in their items' sheets.
+_DOCUMENT = f"get_byte(e.leaf, 1) NOT BETWEEN {FIRST_CLASS} AND {LAST_CLASS}"
+
 
 def _who(viewer: Viewer, case_id: bytes | None, *, wide: bool) -> tuple[bytes, bool, bytes | None, bool]:
     return (
@@ -121,7 +125,7 @@ async def by_case(
     """Visible entries of a case, newest first, before the place `after` (log, index)."""
     rows = await conn.fetch(
         f"""SELECT {_COLUMNS} FROM evidence.entry e {_JOINS}
-            WHERE e.case_key = $5 AND substr(e.leaf, 17, 32) = $6 AND {_VISIBLE}
+            WHERE e.case_key = $5 AND substr(e.leaf, 17, 32) = $6 AND {_VISIBLE} AND {_DOCUMENT}
               AND ($7::int IS NULL OR (e.log_no, e.leaf_index) < ($7, $8))
             ORDER BY e.log_no DESC, e.leaf_index DESC LIMIT $9""",  # noqa: S608
         *_who(viewer, case_id, wide=True),
@@ -148,11 +152,14 @@ async def own(
     """
     out: list[asyncpg.Record] = []
     logs = await conn.fetch(
-        """SELECT log_no FROM evidence.submitter WHERE organisation = $1 AND ($2::int IS NULL OR log_no = $2)
-           AND ($3::int IS NULL OR log_no <= $3) ORDER BY log_no DESC""",
+        """SELECT log_no FROM evidence.submitter JOIN evidence.log l USING (log_no)
+           WHERE organisation = $1 AND ($2::int IS NULL OR log_no = $2)
+             AND ($3::int IS NULL OR log_no <= $3) AND right(l.origin, $4) <> $5 ORDER BY log_no DESC""",
         organisation,
         log_no,
         None if after is None else after[0],
+        len(ORIGIN_SUFFIX),
+        ORIGIN_SUFFIX,
     )
     for log in (row["log_no"] for row in logs):
         before = after[1] if after is not None and after[0] == log else None

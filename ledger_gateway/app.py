@@ -11,6 +11,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from evidence.intake import Acceptor
 from evidence.ports import FaultPoints
 from ledger_gateway import logs
 from ledger_gateway.api import acts, blobs, directory, evidence, health, tiles
@@ -55,7 +56,8 @@ def create(settings: Settings, audience: str, faults: FaultPoints | None = None)
         try:
             async with open_gateway(settings, metrics, audience, faults) as gateway:
                 app.state.gateway = gateway
-                edge.fast[path_of(gateway.base.log.log_id)] = submission_route(gateway)
+                for acceptor in gateway.acceptors:
+                    edge.fast[path_of(acceptor.log.log_id)] = submission_route(gateway, acceptor)
                 try:
                     yield
                 finally:
@@ -86,11 +88,11 @@ def build(lifespan: Any = None) -> FastAPI:
     return app
 
 
-def submission_route(gateway: Gateway) -> SubmissionRoute:
-    """The accept path of the gateway's log."""
+def submission_route(gateway: Gateway, acceptor: Acceptor) -> SubmissionRoute:
+    """The accept path of one of the gateway's logs."""
     settings = gateway.settings
     return SubmissionRoute(
-        gateway.acceptor,
+        acceptor,
         gateway.limiter,
         gateway.unproven,
         gateway.metrics,

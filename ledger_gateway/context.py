@@ -20,11 +20,12 @@ from chain.registry_view import RegistryView
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from evidence.contract import ContractReader
-from evidence.errors import OrganisationUnknown
-from evidence.logs import LogContext, load_log
+from evidence.errors import LogUnknown, OrganisationUnknown
+from evidence.logs import LogContext, LogStatus, load_log, load_logs, log_status
 from evidence.vault import Vault
 from ledger_gateway import logs
 from ledger_gateway.settings import Settings
+from protocol.custody import is_custody_log
 from protocol.errors import CaseledgerError
 from protocol.identifiers import log_id
 from storage.cluster import Cluster
@@ -32,6 +33,8 @@ from storage.db import Pool, connect_pool
 
 DATABASE_SECONDS = 60.0
 """How long a process that starts waits for a server that starts too, or recovers from a crash."""
+WRITER_CONNECTIONS = 2
+"""What the custody log's writer holds beside those of the settings."""
 VAULT_NAME = "vault.keyring"  # not *.json: those are key files of one key each
 
 
@@ -67,6 +70,13 @@ class Base:
     chain: Chain
     log: LogContext
     vault: Vault
+    custody: LogContext | None = None
+    """The custody log, where this database has one."""
+
+    @property
+    def logs(self) -> tuple[LogContext, ...]:
+        """Those that this service accepts for and seals."""
+        return (self.log,) if self.custody is None else (self.log, self.custody)
 
 
 def system_clock() -> int:
@@ -122,7 +132,7 @@ async def open_base(settings: Settings, *, role: str, application: str) -> Async
         pool = await connect_pool(
             dsn(settings, role),
             min_size=2,
-            max_size=settings.pool_size,
+            max_size=settings.pool_size + WRITER_CONNECTIONS,
             application=application,
             wait=DATABASE_SECONDS,
             role=None if embedded else role,
@@ -151,7 +161,27 @@ async def open_base(settings: Settings, *, role: str, application: str) -> Async
         await registry.start()
         log = await load_log(pool, log_id(settings.log_origin))
         vault = Vault.open(settings.keys_folder / VAULT_NAME, create=True)
-        yield Base(settings, pool, Chain(deployment, rpc, evm, outbox, registry), log, vault)
+        custody = await _custody_log(pool, settings, log)
+        yield Base(settings, pool, Chain(deployment, rpc, evm, outbox, registry), log, vault, custody)
+
+
+async def _custody_log(pool: Pool, settings: Settings, evidence: LogContext) -> LogContext | None:
+    """The custody log of the settings; where they name none and the evidence log has a successor's name, the
+    operator's newest that is open.
+
+    Raises:
+        LogUnknown: the settings name one that this database does not know.
+    """
+    try:
+        return await load_log(pool, log_id(settings.custody_log))
+    except LogUnknown:
+        if settings.custody_origin:
+            raise
+    for log in reversed(await load_logs(pool)):
+        same = (log.operator, log.contract) == (evidence.operator, evidence.contract)
+        if is_custody_log(log.origin) and same and await log_status(pool, log.log_no) is not LogStatus.CLOSED:
+            return log
+    return None
 
 
 async def register_lanes(base: Base, stop: asyncio.Event) -> None:

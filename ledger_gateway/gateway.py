@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
 from ledger_gateway.auth import Authenticator
 from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
+from ledger_gateway.custody import Custody, open_custody
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.rate import RateLimiter
 from ledger_gateway.settings import Settings
@@ -44,10 +45,16 @@ class Gateway:
     relay: Relay
     blobs: FolderStore
     tiles: TileShelf
+    custody: Custody | None = None
 
     @property
     def settings(self) -> Settings:
         return self.base.settings
+
+    @property
+    def acceptors(self) -> tuple[Acceptor, ...]:
+        """Writers of the logs of this gateway."""
+        return (self.acceptor,) if self.custody is None else (self.acceptor, self.custody.acceptor)
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,12 @@ async def readiness(gateway: Gateway) -> Readiness:
         "registry": gateway.base.chain.registry.age < gateway.settings.stale_head_seconds,
         "chain": age < gateway.settings.stale_head_seconds,
     }
+    if gateway.custody is not None:
+        # Shown, and no reason to send evidence elsewhere: the two logs do not wait for each other.
+        checks["custody"] = await gateway.custody.acceptor.writable(0.0)
     codes = {"database": "DatabaseUnavailable", "writer": "NotTheWriter", "registry": "RegistryStale",
              "chain": "ChainStopped"}  # fmt: skip
-    failed = next((codes[name] for name, good in checks.items() if not good), None)
+    failed = next((codes[name] for name, good in checks.items() if not good and name in codes), None)
     if failed == "NotTheWriter":
         failed = gateway.acceptor.metrics.trouble or failed
     return Readiness(failed is None, failed, checks)
@@ -124,8 +134,11 @@ async def open_gateway(
                     faults=faults,
                     guard=HeadGuard(contract_reader(base.chain)),
                 ) as acceptor,
+                AsyncExitStack() as stack,
             ):
                 await acceptor.writable(5.0)
+                service = EvidenceService(base.pool, base.vault)
+                custody = await stack.enter_async_context(open_custody(base, signer, service, limits, faults))
                 yield Gateway(
                     base=base,
                     metrics=metrics,
@@ -140,7 +153,7 @@ async def open_gateway(
                         settings.anonymous_per_second, 2 * settings.anonymous_per_second, time.monotonic
                     ),
                     acceptor=acceptor,
-                    service=EvidenceService(base.pool, base.vault),
+                    service=service,
                     records=RecordService(base.pool),
                     reprover=Reprover(base.chain.rpc, base.chain.deployment),
                     log_key=signer,
@@ -153,6 +166,7 @@ async def open_gateway(
                     ),
                     blobs=FolderStore(settings.blobs),
                     tiles=TileShelf(base.pool),
+                    custody=custody,
                 )
         finally:
             stop.set()

@@ -179,6 +179,22 @@ async def succeed(settings: Settings, origin: str) -> LogContext:
             await owners.close()
 
 
+async def add_custody(settings: Settings) -> LogContext:
+    """Make the custody log of the settings known, which governance opened.
+
+    Raises:
+        LogUnknown, LogForked
+    """
+    async with open_tools(settings, "reader") as tools:
+        evidence = await _log(tools, settings)
+        owners = await connect_pool(dsn(settings, "migrator"), min_size=1, max_size=1)
+        try:
+            async with owners.acquire() as owner:
+                return await recovery.add_custody(owner, evidence, settings.custody_log, tools.contract)
+        finally:
+            await owners.close()
+
+
 async def begin(settings: Settings, act_key: Path) -> tuple[bytes, int]:
     """Write the continuation into the settings' log, a successor, and log again what the operator (`act_key`
     is its key) had beyond the closed size. The continuation's evidence id, and how many leaves came back.

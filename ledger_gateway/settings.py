@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from protocol.custody import ORIGIN_SUFFIX, is_custody_log
 from protocol.errors import CaseledgerError
 
 FILE_NAME = "caseledger.toml"
@@ -111,6 +112,10 @@ class Settings(BaseSettings):
     organisation: int = Field(default=1, ge=1, lt=2**32)
     """Index of the operator, whose log this gateway seals."""
     log_origin: str = "caseledger.localhost/evidence"
+    custody_origin: str = ""
+    """The custody log; empty means `<log_origin>-custody`. Without such a log the gateway keeps none."""
+    custody_key: str = ""
+    """Act key with which the gateway records what it hands out; empty: it records nothing of its own."""
     log_key: str = "log"
     anchor_key: str = "anchor"
     relayer_keys: tuple[str, ...] = ("relayer-1", "relayer-2")
@@ -168,6 +173,18 @@ class Settings(BaseSettings):
         if not self.allow_non_loopback and not _is_loopback(self.host):
             raise ValueError("host is not a loopback address; set allow_non_loopback to mean it")
         return self
+
+    @property
+    def custody_log(self) -> str:
+        """Origin of the custody log."""
+        return self.custody_origin or self.log_origin + ORIGIN_SUFFIX
+
+    @field_validator("custody_origin")
+    @classmethod
+    def _custody_ending(cls, value: str) -> str:
+        if value and not is_custody_log(value):
+            raise ValueError(f"ends in {ORIGIN_SUFFIX}")
+        return value
 
     @property
     def run_folder(self) -> Path:

@@ -17,6 +17,7 @@ from chain.rpc import RpcPool
 from evidence.anchoring import Follower
 from evidence.capturing import Capturer, ChainProofs
 from evidence.evidence_records import RecordStamper
+from evidence.logs import LogContext
 from evidence.ports import FaultPoints
 from evidence.sealer import Sealer
 from evidence.sending import OutboxSender
@@ -67,8 +68,8 @@ class TrustedProofs:
         return await source.capture(log_id, number, signers, height, link)
 
 
-def witness_steps(base: Base, port: HttpWitnesses) -> dict[str, Step]:
-    """A round for each witness of the settings; without witnesses this process never reads the log key.
+def witness_steps(base: Base, log: LogContext, port: HttpWitnesses) -> dict[str, Step]:
+    """A round for each witness of the settings, over one log; without witnesses the log key is never read.
 
     Raises:
         MalformedInput, and errors of key files
@@ -79,22 +80,22 @@ def witness_steps(base: Base, port: HttpWitnesses) -> dict[str, Step]:
     key = load_ed25519(key_file(settings, settings.log_key))
     steps: dict[str, Step] = {}
     for witness in witnesses_of(settings):
-        asked = Witnesser(base.pool, base.log, key, witness, port, clock=system_clock)
+        asked = Witnesser(base.pool, log, key, witness, port, clock=system_clock)
         steps[asked.step] = asked.run_once
     return steps
 
 
-def time_steps(base: Base, port: HttpAuthorities) -> dict[str, Step]:
-    """A round for each time authority of the settings.
+def time_steps(base: Base, log: LogContext, port: HttpAuthorities) -> dict[str, Step]:
+    """A round for each time authority of the settings, over one log.
 
     Raises:
         SettingsInvalid, MalformedInput: certificates that cannot be read
     """
     steps: dict[str, Step] = {}
     for authority in authorities_of(base.settings):
-        asked = TimeStamper(base.pool, base.log, authority, port, clock=system_clock)
+        asked = TimeStamper(base.pool, log, authority, port, clock=system_clock)
         steps[asked.step] = asked.run_once
-        records = RecordStamper(base.pool, base.log, authority, port, clock=system_clock)
+        records = RecordStamper(base.pool, log, authority, port, clock=system_clock)
         steps[records.step] = records.run_once
     return steps
 
@@ -131,25 +132,28 @@ def _certificates(settings: Settings, path: Path) -> tuple[bytes, ...]:
 
 def log_worker(
     base: Base,
-    outbox: OutboxWorker,
+    log: LogContext,
+    outbox: OutboxWorker | None,
     faults: FaultPoints | None = None,
     beside: Mapping[str, Step] | None = None,
 ) -> LogWorker:
-    """The loops of the settings' log. `faults`: handed in by crash tests. `beside`: as in LogWorker.
+    """The loops of one log. `outbox`: given to one worker of a process. `faults`: handed in by crash tests.
+
+    `beside`: as in LogWorker.
 
     Raises:
         Errors of key files
     """
     settings, chain = base.settings, base.chain
     contract = contract_reader(chain)
-    sender = OutboxSender(chain.outbox, chain.evm, settings.relayer_keys[0], base.log.contract)
+    sender = OutboxSender(chain.outbox, chain.evm, settings.relayer_keys[0], log.contract)
     key = load_secp256k1(key_file(settings, settings.anchor_key))
-    sealer = Sealer(base.pool, base.log, sender, key, clock=system_clock, faults=faults)
-    follower = Follower(base.pool, base.log, contract, sender, sealer, clock=system_clock, faults=faults)
+    sealer = Sealer(base.pool, log, sender, key, clock=system_clock, faults=faults)
+    follower = Follower(base.pool, log, contract, sender, sealer, clock=system_clock, faults=faults)
     proofs = TrustedProofs(chain.rpc, chain.deployment, settings.home / TRUST_FILE)
-    capturer = Capturer(base.pool, base.log, proofs, clock=system_clock)
+    capturer = Capturer(base.pool, log, proofs, clock=system_clock)
     return LogWorker(
-        base.pool, base.log, sealer, follower, capturer, outbox, beside=beside, clock=system_clock,
+        base.pool, log, sealer, follower, capturer, outbox, beside=beside, clock=system_clock,
         faults=faults,
     )  # fmt: skip
 
@@ -172,11 +176,19 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
         outbox = OutboxWorker(base.pool, base.chain.evm, base.chain.outbox)
         witnesses = HttpWitnesses()
         authorities = HttpAuthorities()
-        beside = witness_steps(base, witnesses) | time_steps(base, authorities)
-        worker = log_worker(base, outbox, faults, beside)
+        workers = [
+            log_worker(
+                base,
+                log,
+                outbox if log == base.log else None,
+                faults,
+                witness_steps(base, log, witnesses) | time_steps(base, log, authorities),
+            )
+            for log in base.logs
+        ]
         cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
         tasks = [
-            asyncio.create_task(worker.run(stop), name="log"),
+            *(asyncio.create_task(one.run(stop), name="log") for one in workers),
             asyncio.create_task(_follow(cursor, stop), name="cursor"),
             asyncio.create_task(base.chain.registry.run(stop, every=2.0), name="registry"),
         ]

@@ -60,7 +60,7 @@ async def all_logs(gateway: deps.GatewayDep) -> dict[str, Any]:
                 "logId": log.log_id.hex(),
                 "origin": log.origin,
                 "operator": log.operator,
-                "operated": log.log_id == gateway.base.log.log_id,
+                "operated": log in gateway.base.logs,
                 "status": str(await log_status(gateway.base.pool, log.log_no)),
                 "size": int(size or 0),
             }

@@ -16,6 +16,7 @@ from ledger_gateway.api.schemas import (
     ReceiptsRequest,
     problems,
 )
+from ledger_gateway.custody import custody_of, record_handed_out
 from ledger_gateway.problems import http_status
 from ledger_gateway.views import View, view_of
 from protocol.errors import CaseledgerError
@@ -81,11 +82,13 @@ async def receipt(
 ) -> Response:
     """Deterministic CBOR, docs/spec/receipt.md; its core never changes. 409 while it is not ready."""
     data = await gateway.service.receipt(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
+    whole = data
     if view is not None:
         data = await view_of(gateway, data, view)
     tag = f'"{sha256(data).hex()}"'
     if if_none_match == tag:
         return Response(status_code=304, headers={"etag": tag})
+    await record_handed_out(gateway.custody, viewer.organisation, [whole])
     media_type = CBOR if view is None else view.media_type
     return Response(data, media_type=media_type, headers={"etag": tag})
 
@@ -97,7 +100,33 @@ async def receipts(
     """One result for each id, in order: `receipt` (base64), or `state` while pending, or `error`."""
     ids = [bytes.fromhex(identifier) for identifier in request.ids]
     results = await gateway.service.receipts(ids, viewer, case_id=case_id)
+    made = [one for one in results if isinstance(one, bytes)]
+    await record_handed_out(gateway.custody, viewer.organisation, made)
     return {"results": [_result(name, result) for name, result in zip(request.ids, results, strict=True)]}
+
+
+@router.get(
+    "/evidence/{evidence_id}/custody",
+    summary="The custody sheet",
+    responses={200: {"content": {CBOR: {}}}, **problems(401, 403, 404, 409, 422, 429, 503)},
+)
+async def custody_sheet(
+    evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
+) -> Response:
+    """Deterministic CBOR, docs/spec/custody.md: anchored events, and the log's word about their number."""
+    service = custody_of(gateway.custody).service
+    data = await service.sheet(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
+    return Response(data, media_type=CBOR)
+
+
+@router.get("/evidence/{evidence_id}/custody/chain", summary="Custody as accepted", responses=EVIDENCE_ERRORS)
+async def custody_chain(
+    evidence_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep, case_id: deps.CaseDep
+) -> dict[str, Any]:
+    """What the next event continues, and the last events, anchored or not."""
+    service = custody_of(gateway.custody).service
+    chain = await service.chain(deps.evidence_id_of(evidence_id), viewer, case_id=case_id)
+    return chain.as_json()
 
 
 def _result(identifier: str, result: bytes | CaseledgerError) -> dict[str, Any]:

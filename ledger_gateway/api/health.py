@@ -36,7 +36,7 @@ async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
     """Sizes, batches, troubles by code, nodes; no names, no digests."""
     report = await gateway.service.status()
     registry = gateway.base.chain.registry
-    intake = gateway.acceptor.metrics
+    intake, custody = gateway.acceptor.metrics, gateway.custody
     return {
         "readiness": (await readiness(gateway)).as_json(),
         "evidence": report.as_json(),
@@ -44,6 +44,14 @@ async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
             "queuedLeaves": intake.queued_leaves,
             "acceptedLeaves": intake.accepted_leaves,
             "trouble": intake.trouble,
+        },
+        "custody": None
+        if custody is None
+        else {
+            "queuedLeaves": custody.acceptor.metrics.queued_leaves,
+            "acceptedLeaves": custody.acceptor.metrics.accepted_leaves,
+            "trouble": custody.acceptor.metrics.trouble,
+            "recordsOwn": custody.recorder is not None,
         },
         "registry": {"block": registry.snapshot.block, "source": registry.snapshot.source},
         "nodes": [
@@ -66,6 +74,11 @@ async def metrics(gateway: deps.GatewayDep) -> Response:
     gauges.set("intake_queued_leaves", intake.queued_leaves, "Leaves that wait for their commit.")
     gauges.set("intake_queued_bytes", intake.queued_bytes, "Bytes that wait for their commit.")
     gauges.set("intake_trouble", float(intake.trouble is not None), "1 while nothing can be accepted.")
+    if gateway.custody is not None:
+        events = gateway.custody.acceptor.metrics
+        gauges.set("custody_queued_leaves", events.queued_leaves, "Custody events that wait.")
+        trouble = float(events.trouble is not None)
+        gauges.set("custody_trouble", trouble, "1 while no custody event can be accepted.")
     gauges.set("registry_age_seconds", min(gateway.base.chain.registry.age, 1e9), "Since last confirmed.")
     heads = [n.head for n in gateway.base.chain.rpc.health() if n.head is not None]
     gauges.set("chain_head", max(heads, default=0), "Newest block seen.")
