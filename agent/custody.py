@@ -8,7 +8,6 @@ not taken.
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from agent.client import GatewayClient
 from agent.custody_journal import CustodyJournal, EventDraft, JournaledEvent
 from agent.errors import AgentError, GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable, LogNotTrusted
 from agent.journal import State
+from agent.patience import Patience
 from agent.provenance import own_program
 from agent.submit import TrustedLog
 from protocol.acts import BadSignature, Signer
@@ -32,10 +32,7 @@ from verifier.custody import Sheet
 VALIDITY = 900
 RENEW_BEFORE = 60
 MOVED, EXPIRED = "CustodyChainMoved", "ActExpired"
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 KEY_REFUSALS = (401, 403)
-
-_jitter = random.SystemRandom()
 
 
 class CustodyEventMissing(AgentError):
@@ -107,10 +104,8 @@ class CustodyWriter:
         return done
 
     def _deliver(self, event: JournaledEvent) -> bool:
-        give_up = self._clock() + self._patience
-        pause = FIRST_PAUSE
+        patience = Patience(self._patience, self._clock, self._sleep)
         while True:
-            wait = None
             try:
                 if event.state is State.NEW:
                     event = self._signed(event)
@@ -126,14 +121,12 @@ class CustodyWriter:
                     self._journal.refuse(event.id, error.code)
                     return False
                 fault: GatewayRefused | GatewayUnreachable = error
-                wait = error.retry_after
             except GatewayUnreachable as error:
                 fault = error
-            if self._clock() >= give_up:
+            if patience.over:
                 raise fault
             event = self._journal.event(event.id)
-            self._sleep(max(wait or 0.0, pause * _jitter.random()))
-            pause = min(2 * pause, LONGEST_PAUSE)
+            patience.pause(fault)
 
     def _signed(self, event: JournaledEvent) -> JournaledEvent:
         """Chooses the place, signs, journals."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from protocol.custody import CustodyKind
 from protocol.entry import EvidenceClass
 from tests.support.attacks import ATTACKS, DEV, OPERATED, QBFT, SUCCESSOR, WORLD, Case, slot
+from tests.support.custody_world import CustodyWorld, Told
 from tests.support.world import AT, CASE_ID, LINK_TIME, OPERATOR, SUBMITTER, World
 from verifier.verdict import Changed, Result, Status
 from verifier.verify import verify_receipt
@@ -114,3 +116,12 @@ def test_swapped_trust_material_is_refused_in_every_pair() -> None:
 
 def test_the_operator_index_is_not_the_submitters() -> None:
     assert OPERATOR != SUBMITTER
+
+
+def test_a_class_in_the_wrong_kind_of_log_is_refused() -> None:
+    """Each is otherwise whole: its own log named by its trust file, its own tree, its own signature."""
+    document = World(origin="centre.example/evidence-custody")
+    event = CustodyWorld(story=[Told(CustodyKind.ACCESS, log="centre.example/other")]).events[0]
+    for world in (document, event):
+        found = verify_receipt(world.receipt, world.trust, at=AT).verdict("inclusion")
+        assert (found.status, found.code) == (Status.FAIL, "ClassMisplaced")
