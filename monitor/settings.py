@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.errors import WitnessSettingsInvalid
-from protocol.checkpoint import MAX_COSIGNER, check_key_name
+from protocol.checkpoint import check_key_name
 from protocol.errors import MalformedInput
 
 FILE_NAME = "caseledger.toml"
@@ -118,8 +118,6 @@ def _ml_dsa(table: Any) -> MlDsaSettings | None:
     if not isinstance(table, dict) or table.keys() != {"name", "sha256_key", "sm3_key"}:
         raise WitnessSettingsInvalid("name, sha256_key and sm3_key are expected", field=where)
     name = _key_name(table, where)
-    if len(name.encode()) > MAX_COSIGNER:
-        raise WitnessSettingsInvalid(f"at most {MAX_COSIGNER} bytes", field=f"{where}.name")
     keys = (_text(table, "sha256_key"), _text(table, "sm3_key"))
     if any(key.startswith(BEHIND_PKCS11) for key in keys):
         raise WitnessSettingsInvalid("an ML-DSA-44 key is a key file", field=where)

@@ -19,7 +19,7 @@ SOURCE = ROOT / "console" / "verifier"
 PAGE = SOURCE / "dist" / "verify.html"
 DIGEST = SOURCE / "dist" / "verify.html.sha256"
 ESBUILD = ROOT / "node_modules" / "esbuild" / "bin" / "esbuild"
-LIBRARIES = ("@noble/curves", "@noble/hashes")
+LIBRARIES = ("@noble/curves", "@noble/hashes", "@noble/post-quantum")
 
 
 def node() -> str:

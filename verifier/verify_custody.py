@@ -23,7 +23,7 @@ from verifier.receipt import Core
 from verifier.trust_payload import TrustedLog, TrustPayload
 from verifier.verdict import Facts, Inconclusive, Report, Status, Step, Verdict
 
-CHECKED = ("inclusion", "append-only", "finality", "time", "signer")
+CHECKED = ("content", "inclusion", "append-only", "finality", "time", "signer")
 """What an event's receipt is asked for; neutrality is said once, of the item."""
 LATE = 3600
 """Seconds that an anchored event may be missing in a statement about the newest anchored size."""

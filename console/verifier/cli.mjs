@@ -4,16 +4,19 @@ import { closeSync, createReadStream, existsSync, fstatSync, openSync, readSync 
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { fromHex, hex } from "./core/bytes.js";
-import { answer, CONFORMANCE_KINDS, receiptReport } from "./core/conformance.js";
+import { answer, CONFORMANCE_KINDS } from "./core/conformance.js";
+import { custodyReport, receiptReport } from "./core/conformance_receipt.js";
+import { SHEET_LIMIT } from "./core/custody.js";
 import { Refusal } from "./core/errors.js";
 import { ContentHasher } from "./core/hashing.js";
 import { LINE_LIMIT, parseLine } from "./core/json.js";
 import { plain } from "./core/plain.js";
 import { STATEMENT_LIMIT } from "./core/provenance.js";
-import { recordedProvenance } from "./core/receipt.js";
+import { RECEIPT_LIMIT, recordedProvenance } from "./core/receipt.js";
 import { verifyReceipt } from "./core/verify.js";
 
-const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--provenance STATEMENT] [--at SECONDS] [--case HEX] [--ignore sha256] [--json]\n"
+const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--provenance STATEMENT] [--at SECONDS] [--case HEX] [--ignore sha256] [--ml-dsa]\n"
+  + "         [--custody SHEET [--custody-event RECEIPT]... [--custody-since SECONDS]] [--json]\n"
   + `       cli.mjs conformance ${CONFORMANCE_KINDS.join("|")} [--verdicts]`;
 
 class Usage extends Error {}
@@ -29,6 +32,26 @@ function readBounded(path, limit) {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** `contract.pdf.clc` beside `contract.pdf.clr`, if it is there. */
+function sheetBeside(receiptPath) {
+  const path = `${receiptPath.replace(/\.clr$/, "")}.clc`;
+  return existsSync(path) ? path : null;
+}
+
+/** Sheet, known events and the time before which a sheet is too old; null without a sheet. */
+function custodyShown(values, receiptPath) {
+  const known = values["custody-event"];
+  const sheet = values.custody ?? sheetBeside(receiptPath);
+  if (!sheet) {
+    if (known.length || values["custody-since"] !== undefined) throw new Usage("--custody-event and --custody-since go with --custody");
+    return null;
+  }
+  return {
+    sheet: readBounded(sheet, SHEET_LIMIT), known: known.map((path) => readBounded(path, RECEIPT_LIMIT)),
+    since: values["custody-since"] === undefined ? null : evaluationTime(values["custody-since"]),
+  };
 }
 
 /** The provenance statement that the receipt's body names, in the receipt's folder. */
@@ -48,7 +71,7 @@ function evaluationTime(value) {
   if (value === undefined) return Math.floor(Date.now() / 1000);
   if (/^[0-9]{1,12}$/.test(value)) return Number(value);
   const millis = /(Z|[+-]\d\d:\d\d)$/.test(value) ? Date.parse(value) : NaN;
-  if (Number.isNaN(millis)) throw new Usage("--at takes seconds or an ISO 8601 time with a zone");
+  if (Number.isNaN(millis)) throw new Usage("a time is seconds, or ISO 8601 with a zone");
   return Math.floor(millis / 1000);
 }
 
@@ -59,12 +82,14 @@ async function verify({ values, positionals }) {
   if (values.case !== undefined && caseId?.length !== 32) throw new Usage("--case takes 64 hex digits");
   if (values.ignore !== undefined && values.ignore !== "sha256") throw new Usage("--ignore takes sha256");
   const at = evaluationTime(values.at);
-  const receipt = readBounded(receiptPath, 65536);
+  const receipt = readBounded(receiptPath, RECEIPT_LIMIT);
   const trust = readBounded(values.trust, 1 << 20);
   const content = filePath ? await hashFile(filePath) : null;
   const statement = values.provenance ?? statementBeside(receiptPath, receipt);
   const provenance = statement && readBounded(statement, STATEMENT_LIMIT);
-  const report = verifyReceipt(receipt, trust, { content, at, caseId, provenance, ignoreSha256: values.ignore === "sha256" });
+  const report = verifyReceipt(receipt, trust, {
+    content, at, caseId, provenance, custody: custodyShown(values, receiptPath), ignoreSha256: values.ignore === "sha256", mlDsa: values["ml-dsa"],
+  });
   if (values.json) {
     console.log(JSON.stringify(plain({ receipt: receiptPath, ...report }), null, 2));
   } else {
@@ -77,7 +102,7 @@ async function verify({ values, positionals }) {
 function reply(kind, bytes, verdicts) {
   if (!verdicts) return answer(kind, bytes);
   try {
-    const report = receiptReport(parseLine(bytes));
+    const report = (kind === "custody" ? custodyReport : receiptReport)(parseLine(bytes));
     return plain({ ...report, attestations: report.attestations.map(({ kind, code, detail }) => [kind, code, detail]), verdicts: report.verdicts.map(({ name, status, code }) => [name, status, code]) });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -121,7 +146,9 @@ async function main() {
   try {
     const options = {
       trust: { type: "string" }, at: { type: "string" }, case: { type: "string" }, provenance: { type: "string" },
-      json: { type: "boolean", default: false }, ignore: { type: "string" }, verdicts: { type: "boolean", default: false },
+      json: { type: "boolean", default: false }, ignore: { type: "string" }, custody: { type: "string" },
+      "custody-event": { type: "string", multiple: true, default: [] }, "custody-since": { type: "string" }, "ml-dsa": { type: "boolean", default: false },
+      verdicts: { type: "boolean", default: false },
     };
     let parsed;
     try {

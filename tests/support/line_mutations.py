@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.hashing import SHA256, SM3, HashAlg, sha256, sm3
-from tests.support import inner_mutations, mutations
+from tests.support import checkpoint_lines, inner_mutations, mutations
 from tests.support.fakechain import seeded
 from verifier.merkle_tree import Tree
 
@@ -117,7 +117,11 @@ def _unhex(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-MAKERS = {"merkle": _merkle, "entry": _entry, "ics23": _ics23, "mpt-qbft": _qbft}
+MAKERS = {
+    "merkle": _merkle, "entry": _entry, "ics23": _ics23, "mpt-qbft": _qbft,
+    "checkpoint": checkpoint_lines.checkpoint_line, "cosignature": checkpoint_lines.cosignature_line,
+    "policy": checkpoint_lines.policy_line, "sm2": checkpoint_lines.sm2_line,
+}  # fmt: skip
 
 
 def places(value: Any) -> Iterator[Place]:

@@ -82,7 +82,15 @@ function chain(items) {
   }
 }
 
-const READERS = { witness, rfc3161, renewal, chain };
+function sm2(items) {
+  const [, publicKey, statement, signature, path] = shape.list(items, "sm2", { size: 5 });
+  return {
+    publicKey: shape.bytes(publicKey, "sm2.key", 64), statement: shape.bytes(statement, "sm2.statement", 65),
+    signature: shape.bytes(signature, "sm2.signature", 64), path: shape.hashes(path, "sm2.path", 63),
+  };
+}
+
+const READERS = { witness, rfc3161, renewal, chain, sm2 };
 
 /** `{position, kind, payload, known}` of an attestation; `known` false when kind or version is none of ours. */
 export function parseAttestation({ kind, payload }, position) {

@@ -1,10 +1,14 @@
 /** What the attestations of a receipt say, each judged by itself (docs/spec/attestation.md §2, §3, §6). */
-import { hex } from "./bytes.js";
-import { checkpointText, cosignatureVerifies, quorumTime, TYPE_COSIGNATURE, witnessesById } from "./checkpoint.js";
-import { refuse, Refusal } from "./errors.js";
-import { ed25519Verifies } from "./signatures.js";
+import { equal, hex } from "./bytes.js";
+import { logIdOf, sm2KeyDigest, submitDigest } from "./chainstate.js";
+import { cosignatureVerifies, quorumTime, TYPE_ML_DSA, witnessesById } from "./checkpoint.js";
+import { unsequenced } from "./entry.js";
+import { as, refuse, Refusal } from "./errors.js";
+import { ed25519Verifies, recover } from "./signatures.js";
+import { sm2Message, sm2Verifies } from "./sm2.js";
 import { sha256, sm3 } from "./hashing.js";
 import { leafHash, rootOf } from "./merkle.js";
+import { checkpointText } from "./note.js";
 
 export const HASHES = [sha256, sm3];
 
@@ -17,40 +21,54 @@ export function attestedCheckpoint(core, { algorithm, where }) {
   const size = where ? where.size : link.size;
   const hash = HASHES[algorithm];
   const root = rootOf(hash, inclusion.index, size, leafHash(hash, leaf), where ? where.path : own);
-  return { algorithm, size, root, text: checkpointText(log.origin, algorithm, size, root) };
+  return { origin: log.origin, algorithm, size, root, text: checkpointText(log.origin, algorithm, size, root) };
 }
 
 /** Valid cosignatures by named witnesses: `[{name, time}]`. */
-function judgeWitness(one, { core, log, policy, at }) {
+function judgeWitness(one, { core, log, policy, at, mlDsa }) {
   const checkpoint = attestedCheckpoint(core, one);
   if (!ed25519Verifies(one.logSignature, checkpoint.text, log.key)) refuse("CheckpointSignatureInvalid");
   const named = witnessesById(policy, one.algorithm);
   const counted = [];
-  let known = 0;
   for (const { id, time, signature } of one.cosignatures) {
     const witness = named.get(hex(id));
-    if (!witness) continue;
-    known++;
-    if (witness.type !== TYPE_COSIGNATURE) continue;
-    if (signature.length !== 64 || !cosignatureVerifies(signature, time, checkpoint.text, witness.key)) {
-      refuse("CosignatureInvalid", witness.name);
-    }
+    if (!witness || (witness.type === TYPE_ML_DSA && !mlDsa)) continue;
+    if (!cosignatureVerifies(signature, time, checkpoint, witness)) refuse("CosignatureInvalid", witness.name);
     if (time === 0n) refuse("CosignatureInvalid", `${witness.name}: time 0`);
     if (time > BigInt(at)) refuse("CosignatureInFuture", witness.name);
     counted.push({ name: witness.name, time: Number(time) });
   }
-  return { checkpoint, counted, known };
+  return { checkpoint, counted };
+}
+
+/** The submission's root signed once more by an SM2 key that the submitter's key vouches for. */
+function checkSm2({ publicKey, statement, signature, path }, { leaf, header, submission, log }) {
+  const own = unsequenced(leaf);
+  const { position, count, validUntil } = submission;
+  const rootSm3 = rootOf(sm3, position, count, leafHash(sm3, own), path);
+  const root = rootOf(sha256, position, count, leafHash(sha256, own), submission.path);
+  const { origin, chainId, evidenceLog: contract } = log;
+  const signed = { chainId, contract, logId: logIdOf(origin), organisation: header.submitter, root, rootSm3, count, validUntil };
+  const key = sm2KeyDigest({ ...signed, x: publicKey.subarray(0, 32), y: publicKey.subarray(32) });
+  const bound = recover(key, statement, 27, "Sm2KeyNotBound");
+  const submitter = as("Sm2KeyNotBound", () => recover(submitDigest(signed), submission.signature, 27, "SubmissionSignatureInvalid"));
+  if (!equal(bound, submitter)) refuse("Sm2KeyNotBound", "by another key than the submission's");
+  if (!sm2Verifies(signature, sm2Message(signed), publicKey)) refuse("Sm2SignatureInvalid");
 }
 
 /** All attestations over checkpoints, judged in order. */
 export class Attested {
-  /** `context` has core, log and policy of the trust file, evaluation time, and `ignored` (no SHA-256). */
+  /** `context` has core, log and policy of the trust file, evaluation time, `ignored` (no SHA-256) and `mlDsa` (count such keys). */
   constructor(attestations, context, judgeTokens) {
     this.context = context;
     this.outcomes = new Map();
     this.refused = { witness: null, time: null };
     this.trees = new Map();
-    for (const one of attestations) if (one.known && one.kind === "witness") this.witness(one);
+    this.sm2Key = null;
+    for (const one of attestations) {
+      if (one.known && one.kind === "witness") this.witness(one);
+      if (one.known && one.kind === "sm2") this.sm2(one);
+    }
     this.tokens = judgeTokens(attestations, this);
   }
 
@@ -84,6 +102,18 @@ export class Attested {
       else tree.counted.push(item);
     }
     this.trees.set(name, tree);
+  }
+
+  /** An extra fact; no verdict hangs on it. */
+  sm2(one) {
+    try {
+      checkSm2(one, this.context.core);
+      this.set(one, "Ok");
+      this.sm2Key ??= one.publicKey;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.set(one, error.code, error.detail);
+    }
   }
 
   /** Earliest time of a quorum over one checkpoint of the algorithm, or null. */

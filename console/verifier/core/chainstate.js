@@ -48,9 +48,19 @@ export function parseKeySlot(value) {
 const DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
 const SUBMIT = "Submit(bytes32 logId,uint32 organisation,bytes32 root,uint32 count,uint40 validUntil)";
 
+const SM2_KEY = "Sm2Key(bytes32 logId,uint32 organisation,bytes32 root,bytes32 x,bytes32 y)";
+
+function typedDigest(chainId, contract, ...message) {
+  const domain = keccak256(tag(DOMAIN), tag("caseledger"), tag("1"), word(chainId), padded(contract));
+  return keccak256(Uint8Array.of(0x19, 0x01), domain, keccak256(...message));
+}
+
 /** Digest that the submitter signs. */
 export function submitDigest({ chainId, contract, logId, organisation, root, count, validUntil }) {
-  const domain = keccak256(tag(DOMAIN), tag("caseledger"), tag("1"), word(chainId), padded(contract));
-  const message = keccak256(tag(SUBMIT), logId, word(organisation), root, word(count), word(validUntil));
-  return keccak256(Uint8Array.of(0x19, 0x01), domain, message);
+  return typedDigest(chainId, contract, tag(SUBMIT), logId, word(organisation), root, word(count), word(validUntil));
+}
+
+/** Digest by which the submitter's key vouches for an SM2 key (x, y). */
+export function sm2KeyDigest({ chainId, contract, logId, organisation, root, x, y }) {
+  return typedDigest(chainId, contract, tag(SM2_KEY), logId, word(organisation), root, x, y);
 }

@@ -3,6 +3,8 @@ import { base64, equal, hex, isZero, text, toUint } from "./bytes.js";
 import { submitDigest } from "./chainstate.js";
 import { ABSENT, addressOf, FOR_BLOCK, HASHES, headerField, checkBlockId, verifyCommit } from "./comet.js";
 import { checkBody, evidenceId, parseBody, parseLeaf, parseSubmission } from "./entry.js";
+import { checkpoint, cosignature, policy } from "./conformance_checkpoint.js";
+import { custody, receipt, sm2 } from "./conformance_receipt.js";
 import { refuse, Refusal } from "./errors.js";
 import * as f from "./fields.js";
 import { sha256, sm3 } from "./hashing.js";
@@ -13,12 +15,8 @@ import { MAX_HEADERS, parseCliqueHeader, verifyCliqueHeaders } from "./clique.js
 import { lookupAccount, lookupWord } from "./mpt.js";
 import { parseQbftHeader, verifySeals } from "./qbft.js";
 import { recover } from "./signatures.js";
-import { verifyReceipt } from "./verify.js";
 
-const claim = (field, detail) => refuse("ClaimMismatch", detail ?? "not the proved one", field);
-const lower = (size) => f.hexBytes({ size, letters: "lower" });
-const upper = (size) => f.hexBytes({ size, letters: "upper" });
-const anyInteger = f.integer({ least: -(10n ** 20n), below: 10n ** 20n });
+const { anyInteger, claim, lower, upper } = f;
 
 const FORMS = {
   inclusion: ["leafIdx", "treeSize", "root", "leafHash", "proof"],
@@ -326,44 +324,7 @@ function entry(line) {
   return all.has("submission") ? submissionLine(all) : leafLine(all);
 }
 
-/** What reads as lower-case hex is hex: no receipt, trust file or statement looks so in base64. */
-function hexOrBase64(value, field) {
-  return /^([0-9a-f]{2})+$/.test(f.string(value, field)) ? lower()(value, field) : f.base64Bytes(value, field);
-}
-
-function content(value, field) {
-  if (typeof value === "string") {
-    const bytes = lower()(value, field);
-    return { size: BigInt(bytes.length), sha256: sha256(bytes), sm3: sm3(bytes) };
-  }
-  const all = new f.Fields(value, field).only("size", "sha256", "sm3");
-  return { size: all.get("size", anyInteger), sha256: all.get("sha256", lower(32)), sm3: all.get("sm3", lower(32)) };
-}
-
-/** The report of a receipt line. */
-export function receiptReport(line) {
-  const all = new f.Fields(line).only("about", "receipt", "trust", "at", "content", "case", "provenance", "ignore");
-  const ignore = all.maybe("ignore", f.nullOr(f.string));
-  if (ignore !== null && ignore !== "sha256") f.invalid("ignore", "not sha256");
-  return verifyReceipt(all.get("receipt", hexOrBase64), all.get("trust", hexOrBase64), {
-    at: Number(all.get("at", f.integer({ below: 1n << 40n }))),
-    content: all.maybe("content", f.nullOr(content)),
-    caseId: all.maybe("case", f.nullOr(lower(32))),
-    provenance: all.maybe("provenance", f.nullOr(hexOrBase64)),
-    ignoreSha256: ignore !== null,
-  });
-}
-
-function receipt(line) {
-  const report = receiptReport(line);
-  const deciding = ["FAIL", "INDETERMINATE"]
-    .map((status) => report.verdicts.find((verdict) => verdict.status === status))
-    .find((verdict) => verdict);
-  if (deciding) refuse(deciding.code, deciding.detail, deciding.name);
-  return [report.result, ...report.missing].join(" ");
-}
-
-const KINDS = { merkle, ics23, "mpt-qbft": mptQbft, "mpt-clique": mptClique, entry, receipt };
+const KINDS = { merkle, ics23, "mpt-qbft": mptQbft, "mpt-clique": mptClique, entry, receipt, checkpoint, cosignature, policy, custody, sm2 };
 export const CONFORMANCE_KINDS = Object.keys(KINDS);
 
 /** Answer to one line (bytes without the newline). Never throws. */

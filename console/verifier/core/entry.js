@@ -1,6 +1,7 @@
 /** Leaf, body and submission (docs/spec/entry.md). */
 import { equal, isZero, text, toUint } from "./bytes.js";
 import { decode } from "./cbor.js";
+import { isCustodyClass, readEvent } from "./custodyevent.js";
 import { refuse } from "./errors.js";
 import { sha256, sm3 } from "./hashing.js";
 import { leafHash, treeRoot } from "./merkle.js";
@@ -21,7 +22,7 @@ export function parseHeader(bytes) {
   if (bytes.length !== 48) malformed("header", "not 48 bytes");
   if (bytes[0] !== 1) refuse("UnknownVersion", `entry version ${bytes[0]}`, "header.version");
   const kind = bytes[1];
-  if (!(kind >= 1 && kind <= 10) && kind !== CONTINUATION) {
+  if (!(kind >= 1 && kind <= 10) && kind !== CONTINUATION && !isCustodyClass(kind)) {
     refuse("UnknownEvidenceClass", `class ${kind}`, "header.class");
   }
   const flags = (bytes[2] << 8) | bytes[3];
@@ -63,6 +64,9 @@ function parseLink(value) {
   return { relation: number, id: shape.bytes(id, "body.links", 32) };
 }
 
+/** Whether entries of this class record a document; the others are events of custody and of logs. */
+export const isDocumentClass = (kind) => kind <= 10;
+
 /** Body of a class; refuses as entry.md §3 says. */
 export function parseBody(bytes, kind) {
   const value = decode(bytes, 3, { limit: BODY_LIMIT, items: 128 });
@@ -73,6 +77,7 @@ export function parseBody(bytes, kind) {
     shape.big(size, "body.size", 63);
     return { predecessor, size };
   }
+  if (isCustodyClass(kind)) return readEvent(value, kind);
   const all = shape.fields(value, 13, "body");
   const digest = (at, name) => shape.bytes(all[at], name, 32);
   const maybe = (at, name) => shape.orNull(all[at], (item) => shape.bytes(item, name, 32));

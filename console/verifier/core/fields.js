@@ -67,6 +67,11 @@ export function hexBytes({ size, letters = "any" } = {}) {
   };
 }
 
+export const lower = (size) => hexBytes({ size, letters: "lower" });
+export const upper = (size) => hexBytes({ size, letters: "upper" });
+export const anyInteger = integer({ least: -(10n ** 20n), below: 10n ** 20n });
+export const claim = (field, detail) => refuse("ClaimMismatch", detail ?? "not the proved one", field);
+
 /** Contract or account address: lower case, or mixed with a right EIP-55 checksum. */
 export function address(value, field) {
   const digits = string(value, field).replace(/^0x/, "");
@@ -89,6 +94,10 @@ export function listOf(read) {
     if (!Array.isArray(value)) invalid(field, "not an array");
     return value.map((item, at) => read(item, `${field}[${at}]`));
   };
+}
+
+export function boolean(value, field) {
+  return typeof value === "boolean" ? value : invalid(field, "neither true nor false");
 }
 
 export function nullOr(read) {

@@ -1,9 +1,10 @@
 /** Provenance statements and the anchor lag (docs/spec/provenance.md). */
-import { text } from "./bytes.js";
+import { equal, hex, text } from "./bytes.js";
 import { decode } from "./cbor.js";
 import { as, refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
 import * as shape from "./shape.js";
+import { Other } from "./steps.js";
 
 export const STATEMENT_LIMIT = 8192;
 const TEXT_LIMIT = 500;
@@ -16,7 +17,7 @@ const STATED = {
   7: "extraction", 9: "originalAt", 10: "form",
 };
 
-export const provenanceDigest = (statement) => sha256(text("caseledger/provenance/v1"), statement);
+const provenanceDigest = (statement) => sha256(text("caseledger/provenance/v1"), statement);
 
 const label = (value, field) => shape.label(value, field, TEXT_LIMIT);
 const time = (value, field) => shape.small(value, field, 40);
@@ -38,7 +39,7 @@ const READERS = {
 };
 
 /** Statement by the names of a report, null where nothing is stated; refuses with MalformedProvenance or UnknownVersion. */
-export function parseProvenance(bytes) {
+function parseProvenance(bytes) {
   return as("MalformedProvenance", () => {
     const map = decode(bytes, 3, { limit: STATEMENT_LIMIT, items: 64 });
     if (map instanceof Map && map.has(0n) && shape.big(map.get(0n), "provenance.version") !== 1n) {
@@ -55,10 +56,10 @@ export function parseProvenance(bytes) {
   }, ["UnknownVersion"]);
 }
 
-export const missingOf = (stated) => Object.values(STATED).filter((name) => stated[name] === null);
+const missingOf = (stated) => Object.values(STATED).filter((name) => stated[name] === null);
 
 /** What a report says of a statement. */
-export function provenanceFacts(stated) {
+function provenanceFacts(stated) {
   const { collector: tool, environmentCheck: check, transferPath: path } = stated;
   return {
     ...stated,
@@ -68,9 +69,34 @@ export function provenanceFacts(stated) {
 }
 
 /** Facts about the time between event and anchor; none where no event is stated. */
-export function lagFacts({ header, link }, body, stated) {
+function lagFacts({ header, link }, body, stated) {
   const event = stated?.generatedAt ?? body?.eventTime ?? null;
   if (event === null) return {};
   const lag = link.time - event;
   return { anchorLag: lag, anchorLagLong: header.kind in LAG_BOUNDS && lag > LAG_BOUNDS[header.kind] * DAY };
+}
+
+/** The verdict of a shown statement, which counts only when the body fixes it; the lag is told with and without one. */
+export function judgeProvenance({ core, document, statement, ignored }, note, facts) {
+  let stated = null;
+  try {
+    stated = readFixed(core, document, statement, ignored);
+    note("provenance.digest", hex(provenanceDigest(statement)));
+  } finally {
+    Object.assign(facts, stated && provenanceFacts(stated), lagFacts(core, document, stated));
+  }
+  const missing = missingOf(stated);
+  return missing.length ? { code: "ProvenanceIncomplete", detail: missing.join(", ") } : null;
+}
+
+function readFixed(core, document, statement, ignored) {
+  if (!statement) throw new Other("NOT_CHECKED", "DigestsOnly");
+  if (ignored) throw new Other("NOT_CHECKED", "AlgorithmIgnored");
+  if (core.body === null) throw new Other("NOT_CHECKED", "BodyWithheld");
+  if (!document?.provenance) throw new Other("NOT_CHECKED", "NoProvenance");
+  const digest = provenanceDigest(statement);
+  if (!equal(digest, document.provenance)) refuse("ProvenanceMismatch", `${hex(digest)}, recorded is ${hex(document.provenance)}`);
+  const stated = parseProvenance(statement);
+  if (stated.generatedAt !== null && stated.generatedAt > core.link.time) refuse("ProvenanceAfterAnchor");
+  return stated;
 }

@@ -6,6 +6,7 @@ import { checkHeaderForm, checkTime } from "./comet.js";
 import { as, refuse, Refusal } from "./errors.js";
 import { parseBody, parseLeaf } from "./entry.js";
 import { sha256 } from "./hashing.js";
+import { isOrigin } from "./note.js";
 import { parseQbftHeader } from "./qbft.js";
 import * as shape from "./shape.js";
 
@@ -22,14 +23,14 @@ function upTo(value, field, most) {
   return shape.big(value, field) > most ? malformed(field, `above ${most}`) : value;
 }
 
-/** C2SP checkpoint origin: 1 to 128 printable ASCII characters, no space, no plus. */
-export function isOrigin(value) {
-  return /^[!-*,-~]{1,128}$/.test(value);
-}
-
 function origin(value, field) {
   if (!isOrigin(shape.text(value, field))) malformed(field, "not a log origin");
   return value;
+}
+
+/** Origin of a log whose SM3 tree's origin is its own with `/sm3` behind it. */
+export function checkLogOrigin(value, field) {
+  return origin(value, field).endsWith("/sm3") ? malformed(field, "ends in /sm3") : value;
 }
 
 function parseSubmissionProof(value) {

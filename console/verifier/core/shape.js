@@ -49,10 +49,12 @@ export function text(value, field) {
 const CONTROL =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/u;
 
+export const hasControl = (value) => CONTROL.test(value);
+
 /** Text of 1 to `most` bytes of UTF-8 without control characters. */
 export function label(value, field, most) {
   const size = encoded(text(value, field)).length;
-  if (!size || size > most || CONTROL.test(value)) bad(field, `not 1 to ${most} bytes without control characters`);
+  if (!size || size > most || hasControl(value)) bad(field, `not 1 to ${most} bytes without control characters`);
   return value;
 }
 

@@ -5,7 +5,7 @@ import { MAX_SIGNERS } from "./clique.js";
 import { isOrdered } from "./comet.js";
 import { as, refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
-import { isOrigin } from "./receipt.js";
+import { isOrigin } from "./note.js";
 import * as shape from "./shape.js";
 import { ed25519Verifies } from "./signatures.js";
 import { parseAuthorities, parseWitnessPolicy } from "./trustv2.js";
@@ -187,6 +187,14 @@ function parseSignature(value) {
 
 /** Trust file whose quorum of signatures is checked, with its fingerprint. */
 export function parseTrust(bytes) {
+  if (!parsedTrusts.has(bytes)) parsedTrusts.set(bytes, readTrust(bytes));
+  return parsedTrusts.get(bytes);
+}
+
+/** A sheet's events are verified under one and the same file: its signatures are checked once. */
+const parsedTrusts = new WeakMap();
+
+function readTrust(bytes) {
   const file = as("MalformedTrustFile", () => {
     const outer = shape.list(decode(bytes, 4, { limit: LIMIT, items: 256 }), "trust", { least: 2 });
     if (outer[0] !== "caseledger-trust") malformed("trust", "not a trust file");

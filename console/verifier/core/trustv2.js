@@ -1,19 +1,18 @@
 /** What version 2 of the trust file adds: witness policy and time authorities (docs/spec/attestation.md §4). */
 import { hex } from "./bytes.js";
-import { keyId } from "./checkpoint.js";
+import { KEY_SIZES, keyId } from "./checkpoint.js";
 import { refuse } from "./errors.js";
+import { checkKeyName } from "./note.js";
 import * as shape from "./shape.js";
 
 const bad = (field, detail) => refuse("MalformedInput", detail, field);
 
 const name = (value, field) => shape.label(value, field, 256);
-const KEY_SIZES = { 4: 32, 6: 1312 };
 const ROLES = ["court", "regulator", "centre", "notary", "bank"];
 
 /** Key name of a signed note: no space of any kind, no plus. */
 function keyName(value, field) {
-  if (/[\s\u0085\u001c-\u001f+]/u.test(shape.label(value, field, 255))) bad(field, "not a key name");
-  return value;
+  return checkKeyName(shape.text(value, field), field);
 }
 
 /** One DER SEQUENCE, to the last byte. */

@@ -3,76 +3,31 @@ import { equal, hex } from "./bytes.js";
 import { Attested } from "./attested.js";
 import { keyPosition, linkPosition, linkValue, logIdOf, parseKeySlot, PURPOSE_ACT, STATE_ACTIVE, submitDigest } from "./chainstate.js";
 import { isCovered, openProof, proofHeight } from "./chainproof.js";
-import { caseCommitment, caseReference, checkBody, CONTINUATION, evidenceId, unsequenced } from "./entry.js";
+import { checkCustody } from "./custody.js";
+import { isCustodyClass, isCustodyOrigin } from "./custodyevent.js";
+import { caseCommitment, caseReference, checkBody, CONTINUATION, evidenceId, isDocumentClass, unsequenced } from "./entry.js";
 import { refuse, Refusal } from "./errors.js";
 import { sha256, sm3 } from "./hashing.js";
 import { leafHash, rootOf, verifyInclusion } from "./merkle.js";
-import { lagFacts, missingOf, parseProvenance, provenanceDigest, provenanceFacts } from "./provenance.js";
+import { judgeProvenance } from "./provenance.js";
 import { parseReceipt } from "./receipt.js";
 import { recover } from "./signatures.js";
+import { Other, reduced, Steps } from "./steps.js";
 import { judgeTokens } from "./tokens.js";
 import { parseTrust } from "./trust.js";
 
-export const NAMES = [
-  "receipt", "trust-file", "content", "inclusion", "append-only", "finality", "time", "signer", "custody", "provenance",
-  "neutrality",
-];
-export const EXIT_CODES = { VALID: 0, VALID_REDUCED_TRUST: 10, INVALID: 20, INDETERMINATE: 30 };
-const UNDECIDED = ["UnknownVersion", "UnknownProofKind"];
-const EARLIER = { status: "NOT_CHECKED", code: "EarlierStepFailed" };
-
-/** A verdict that is neither a pass nor a failure, thrown by a step. */
-class Other {
-  constructor(status, code, detail = "") {
-    this.status = status;
-    this.code = code;
-    this.detail = detail;
-  }
-}
-
-const reduced = (code) => new Other("REDUCED", code);
-
-class Verification {
-  constructor({ content, at, caseId, provenance, ignoreSha256 }) {
+class Verification extends Steps {
+  constructor({ content, at, caseId, provenance, custody, ignoreSha256, mlDsa }) {
+    super(at);
     this.statement = provenance ?? null;
+    this.sheet = custody ?? null;
+    this.mlDsa = mlDsa;
     this.ignored = ignoreSha256;
     this.blocks = [];
     this.witnessesOnly = false;
     this.content = content ?? null;
-    this.at = at;
     this.caseId = caseId ?? null;
-    this.verdicts = new Map();
     this.facts = ignoreSha256 ? { ignoredAlgorithm: "sha256" } : {};
-  }
-
-  /** Run one step; what it throws becomes its verdict. Later steps ask `holds(name)`. */
-  step(name, needs, work) {
-    const compared = [];
-    const verdict = { name, status: "PASS", code: "Ok", detail: "", compared };
-    const note = (what, value) => compared.push({ what, value: String(value) });
-    if (!needs.every((need) => this.holds(need))) {
-      Object.assign(verdict, EARLIER);
-    } else {
-      try {
-        const other = work(note);
-        if (other) Object.assign(verdict, other);
-      } catch (error) {
-        if (error instanceof Refusal) {
-          verdict.status = UNDECIDED.includes(error.code) ? "INDETERMINATE" : "FAIL";
-          Object.assign(verdict, { code: error.code, detail: error.message });
-        } else if (error instanceof Other) {
-          Object.assign(verdict, error);
-        } else {
-          throw error;
-        }
-      }
-    }
-    this.verdicts.set(name, verdict);
-  }
-
-  holds(name) {
-    const { status, code } = this.verdicts.get(name);
-    return status === "PASS" || status === "REDUCED" || code === "OutsideTrustWindow";
   }
 
   run(receiptBytes, trustBytes) {
@@ -85,10 +40,17 @@ class Verification {
     this.step("append-only", ["finality"], (note) => this.checkAppendOnly(note));
     this.step("time", ["append-only"], (note) => this.checkTime(note));
     this.step("signer", ["inclusion", "append-only"], (note) => this.checkSigner(note));
-    this.step("custody", [], () => new Other("NOT_CHECKED", "DigestsOnly"));
+    this.step("custody", [], () => this.checkCustody(receiptBytes, trustBytes));
     this.step("provenance", [], (note) => this.checkProvenance(note));
     this.step("neutrality", ["finality"], (note) => this.checkNeutrality(note));
-    return this.report();
+    if (this.attested?.sm2Key && ["PASS", "REDUCED"].includes(this.verdicts.get("signer").status)) {
+      this.facts.sm2Key = hex(this.attested.sm2Key);
+    }
+    return this.report({
+      facts: this.facts,
+      attestations: this.attested ? [...this.attested.outcomes.values()].sort((a, b) => a.position - b.position) : [],
+      uncheckedAttestations: (this.receipt?.attestations ?? []).filter(({ known }) => !known).map(({ kind }) => kind),
+    });
   }
 
   /** Only over a leaf that is in the log, and of a log that the trust file names. */
@@ -99,7 +61,7 @@ class Verification {
     if (!named) return;
     this.attested = new Attested(this.receipt.attestations, {
       core: this.core, receipt: this.receipt, log: named, policy: this.trust.witnesses, authorities: this.trust.authorities,
-      at: this.at, ignored: this.ignored,
+      at: this.at, ignored: this.ignored, mlDsa: this.mlDsa,
     }, judgeTokens);
   }
 
@@ -153,7 +115,7 @@ class Verification {
     note("body.sm3", hex(sm3(body)));
     checkBody(header, body, this.ignored);
     if (!this.content) return new Other("NOT_CHECKED", "NoFileGiven");
-    if (header.kind === CONTINUATION) return new Other("INDETERMINATE", "NoContent");
+    if (!isDocumentClass(header.kind)) return new Other("INDETERMINATE", "NoContent");
     const { size, sha256: first, sm3: second } = this.content;
     note("content.size", size);
     if (!this.ignored) note("content.sha256", hex(first));
@@ -164,7 +126,7 @@ class Verification {
   }
 
   checkInclusion(note) {
-    const { leaf, inclusion, link, header, parsedBody } = this.core;
+    const { leaf, log, inclusion, link, header, parsedBody } = this.core;
     if (!this.ignored) {
       note("link.rootSha256", hex(link.rootSha256));
       verifyInclusion(sha256, inclusion.index, link.size, leafHash(sha256, leaf), inclusion.pathSha256, link.rootSha256);
@@ -174,10 +136,11 @@ class Verification {
     note("link.rootSm3", hex(link.rootSm3));
     verifyInclusion(sm3, inclusion.index, link.size, leafHash(sm3, leaf), inclusion.pathSm3, link.rootSm3);
     if (header.kind === CONTINUATION && inclusion.index !== 0n) refuse("ContinuationMisplaced", "not the first entry");
+    if (header.kind !== CONTINUATION && isCustodyClass(header.kind) !== isCustodyOrigin(log.origin)) refuse("ClassMisplaced", log.origin);
     if (this.caseId) {
       note("leaf.case", hex(header.caseCommitment));
       if (!equal(caseCommitment(this.caseId), header.caseCommitment)) refuse("CaseMismatch");
-      const held = parsedBody && header.kind !== CONTINUATION ? parsedBody : null;
+      const held = isDocumentClass(header.kind) ? parsedBody : null;
       if (held && !equal(caseReference(held.salt, this.caseId), held.caseReference)) refuse("CaseMismatch");
     }
   }
@@ -290,9 +253,9 @@ class Verification {
   checkLink({ state }, note) {
     const { log, link } = this.core;
     const codeHash = state.logCode(log.evidenceLog);
+    const stored = state.link(log.evidenceLog, linkPosition(logIdOf(log.origin), link.number));
     note("EvidenceLog.codeHash", hex(codeHash));
     if (!equal(codeHash, this.chain.evidenceLog.codeHash)) refuse("CodeHashMismatch", "EvidenceLog");
-    const stored = state.link(log.evidenceLog, linkPosition(logIdOf(log.origin), link.number));
     note("link.value", hex(stored));
     note("link.number", link.number);
     if (!equal(stored, linkValue(log, link))) refuse("BatchLinkMismatch");
@@ -362,10 +325,11 @@ class Verification {
   checkKey({ state, height }, signer, note) {
     const { header, log, link } = this.core;
     const codeHash = state.registryCode(log.registry);
+    const stored = state.key(log.registry, keyPosition(signer));
     note("ConsortiumRegistry.codeHash", hex(codeHash));
     if (!equal(codeHash, this.chain.registry.codeHash)) refuse("CodeHashMismatch", "ConsortiumRegistry");
     note("signer.key", `0x${hex(signer)}`);
-    const slot = parseKeySlot(state.key(log.registry, keyPosition(signer)));
+    const slot = parseKeySlot(stored);
     if (!slot) refuse("MalformedInput", "key slot of another form");
     note("signer.organisation", slot.organisation);
     note("signer.asOf", height);
@@ -376,33 +340,24 @@ class Verification {
     if (slot.revokedAt && link.time >= slot.revokedAt) refuse("KeyRevoked");
   }
 
-  /** What a shown statement says counts only when the body fixes it; the lag is told with and without one. */
   checkProvenance(note) {
     const held = this.verdicts.get("content").status !== "FAIL" && this.verdicts.get("inclusion").status === "PASS";
     if (!held) throw new Other("NOT_CHECKED", this.statement ? "EarlierStepFailed" : "DigestsOnly");
     const { header, parsedBody } = this.core;
-    const body = header.kind === CONTINUATION ? null : parsedBody;
-    let stated = null;
-    try {
-      stated = this.readStatement(body, note);
-    } finally {
-      Object.assign(this.facts, stated && provenanceFacts(stated), lagFacts(this.core, body, stated));
-    }
-    const missing = missingOf(stated);
-    if (missing.length) return { code: "ProvenanceIncomplete", detail: missing.join(", ") };
+    const document = isDocumentClass(header.kind) ? parsedBody : null;
+    return judgeProvenance({ core: this.core, document, statement: this.statement, ignored: this.ignored }, note, this.facts);
   }
 
-  readStatement(body, note) {
-    if (!this.statement) throw new Other("NOT_CHECKED", "DigestsOnly");
+  /** The events of a shown sheet are receipts too, verified at the same time under the same trust file and rules. */
+  checkCustody(receiptBytes, trustBytes) {
+    if (!this.sheet) throw new Other("NOT_CHECKED", "DigestsOnly");
+    const named = this.core && this.trust?.logs.some(({ origin, chainId }) => origin === this.core.log.origin && chainId === this.core.log.chainId);
+    if (!named || !this.holds("trust-file") || this.verdicts.get("inclusion").status !== "PASS") {
+      throw new Other("NOT_CHECKED", "EarlierStepFailed");
+    }
     if (this.ignored) throw new Other("NOT_CHECKED", "AlgorithmIgnored");
-    if (this.core.body === null) throw new Other("NOT_CHECKED", "BodyWithheld");
-    if (!body?.provenance) throw new Other("NOT_CHECKED", "NoProvenance");
-    const digest = provenanceDigest(this.statement);
-    if (!equal(digest, body.provenance)) refuse("ProvenanceMismatch", `${hex(digest)}, recorded is ${hex(body.provenance)}`);
-    const stated = parseProvenance(this.statement);
-    note("provenance.digest", hex(digest));
-    if (stated.generatedAt !== null && stated.generatedAt > this.core.link.time) refuse("ProvenanceAfterAnchor");
-    return stated;
+    const again = (bytes) => verifyReceipt(bytes, trustBytes, { at: this.at, ignoreSha256: this.ignored, mlDsa: this.mlDsa });
+    return checkCustody({ core: this.core, trust: this.trust, at: this.at, again }, this.sheet, this.facts);
   }
 
   checkNeutrality(note) {
@@ -417,35 +372,13 @@ class Verification {
     note("neutrality.largest", `${largest}/${total}`);
     if (largest * 3n >= total) throw reduced("NeutralityNotMet");
   }
-
-  report() {
-    const verdicts = NAMES.map((name) => this.verdicts.get(name));
-    const has = (status) => verdicts.some((verdict) => verdict.status === status);
-    const missing = verdicts.filter(({ status }) => status === "REDUCED").map(({ code }) => code);
-    const result = has("FAIL") ? "INVALID"
-      : has("INDETERMINATE") ? "INDETERMINATE"
-      : missing.length ? "VALID_REDUCED_TRUST" : "VALID";
-    return {
-      result, exitCode: EXIT_CODES[result], evaluatedAt: this.at, changed: whatChanged(verdicts), missing, facts: this.facts, verdicts,
-      attestations: this.attested ? [...this.attested.outcomes.values()].sort((a, b) => a.position - b.position) : [],
-      uncheckedAttestations: (this.receipt?.attestations ?? []).filter(({ known }) => !known).map(({ kind }) => kind),
-    };
-  }
-}
-
-/** Which input the first failure points at: "file", "receipt", "trust-file", "case-id", "provenance", or null. */
-function whatChanged(verdicts) {
-  const failed = verdicts.find(({ status }) => status === "FAIL");
-  if (!failed) return null;
-  if (["trust-file", "provenance"].includes(failed.name)) return failed.name;
-  return { CaseMismatch: "case-id", ContentMismatch: "file" }[failed.code] ?? "receipt";
 }
 
 /**
  * Verify a receipt. `content` is `{size, sha256, sm3}` of the file or null, `at` the evaluation time in seconds,
- * `caseId` 32 bytes or null, `provenance` the bytes of a statement or null, `ignoreSha256` as attestation.md §6 says. Never throws on
- * bad input: everything wrong with it is a verdict.
+ * `caseId` 32 bytes or null, `provenance` the bytes of a statement or null, `custody` `{sheet, known, since}` or null (custody.md §6),
+ * `ignoreSha256` as attestation.md §6 says, `mlDsa` whether such cosignatures count. Never throws on bad input: all that is wrong is a verdict.
  */
-export function verifyReceipt(receipt, trust, { content = null, at, caseId = null, provenance = null, ignoreSha256 = false }) {
-  return new Verification({ content, at, caseId, provenance, ignoreSha256 }).run(receipt, trust);
+export function verifyReceipt(receipt, trust, { content, at, caseId, provenance, custody, ignoreSha256 = false, mlDsa = false }) {
+  return new Verification({ content, at, caseId, provenance, custody, ignoreSha256, mlDsa }).run(receipt, trust);
 }

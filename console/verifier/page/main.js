@@ -1,9 +1,9 @@
 /** The page: three files in, one verdict a line out. Everything heavy happens in the worker. */
 import { TEXTS } from "./texts.js";
 
-const KINDS = ["receipt", "trust", "file", "statement"];
+const KINDS = ["receipt", "trust", "file", "statement", "sheet"];
 const by = (id) => document.getElementById(id);
-const chosen = { receipt: null, trust: null, file: null, statement: null };
+const chosen = { receipt: null, trust: null, file: null, statement: null, sheet: null };
 let language = "zh";
 let report = null;
 let worker = null;
@@ -35,6 +35,7 @@ function showChosen() {
 function kindOf({ name }) {
   if (/\.cltrust$/i.test(name)) return "trust";
   if (/\.clp$/i.test(name)) return "statement";
+  if (/\.clc$/i.test(name)) return "sheet";
   return /\.clr$/i.test(name) ? "receipt" : "file";
 }
 
@@ -143,6 +144,20 @@ function duration(seconds) {
   return ahead + (days || hours ? `${days} ${day} ${hours} ${hour}` : `${minutes} ${minute}`);
 }
 
+/** What a custody sheet says, as far as it held. */
+function custodyList() {
+  const { facts } = report;
+  if (facts.custodyEvents === undefined) return [];
+  const list = element("dl", { id: "custody" });
+  for (const [name, label] of Object.entries(t().custody)) {
+    const value = facts[name];
+    if (value === undefined || value === null) continue;
+    const shown = name === "custodyStatedAt" || name === "custodyLastTime" ? beijing(value) : name === "custodyLastClass" ? t().custodyClasses[value] : String(value);
+    list.append(element("dt", { text: label }), element("dd", { text: shown }));
+  }
+  return [element("h3", { text: t().custodyTitle }), element("p", { text: t().custodyNotice, className: "notice" }), list];
+}
+
 /** What a provenance statement says, in its own words. */
 function statedList() {
   const { facts } = report;
@@ -193,7 +208,7 @@ function showReport() {
   if (!proved) parts.push(element("p", { text: t().beforeProof, className: "notice" }));
   parts.push(factList());
   if (report.facts.anchorLagLong) parts.push(element("p", { text: t().lagLong, className: "notice", id: "lag" }));
-  parts.push(...statedList(), element("h3", { text: t().unchecked }));
+  parts.push(...custodyList(), ...statedList(), element("h3", { text: t().unchecked }));
   const open = report.verdicts.filter(({ status }) => status === "NOT_CHECKED");
   const items = [...open.map(({ name }) => t().names[name]), ...t().uncheckedItems];
   if (report.uncheckedAttestations.length) items.push(t().attestations + report.uncheckedAttestations.join(", "));

@@ -1,4 +1,5 @@
 /** Hashes the file slice by slice and verifies, away from the page's thread. */
+import { SHEET_LIMIT } from "../core/custody.js";
 import { STATEMENT_LIMIT } from "../core/provenance.js";
 import { RECEIPT_LIMIT } from "../core/receipt.js";
 import { parseHexCase, sliceHash } from "./work.js";
@@ -8,8 +9,9 @@ self.onmessage = async ({ data }) => {
   try {
     const [receipt, trust] = await Promise.all([read(data.receipt, RECEIPT_LIMIT), read(data.trust, 1 << 20)]);
     const provenance = data.statement && (await read(data.statement, STATEMENT_LIMIT));
+    const custody = data.sheet && { sheet: await read(data.sheet, SHEET_LIMIT) };
     const content = data.file ? await sliceHash(data.file, (done) => self.postMessage({ done })) : null;
-    const report = verifyReceipt(receipt, trust, { content, at: data.at, caseId: parseHexCase(data.caseId), provenance });
+    const report = verifyReceipt(receipt, trust, { content, at: data.at, caseId: parseHexCase(data.caseId), provenance, custody });
     self.postMessage({ report });
   } catch (error) {
     self.postMessage({ error: String(error?.message ?? error) });

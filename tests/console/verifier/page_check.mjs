@@ -143,11 +143,11 @@ test("it is worked by keyboard alone, and spoken", skip, async () => {
   const { page, context } = await open();
   await page.setInputFiles("#receipt", vector("made-none.clr"));
   const order = [];
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < 9; i++) {
     await page.keyboard.press("Tab");
     order.push(await page.evaluate(() => document.activeElement.id || document.activeElement.tagName));
   }
-  assert.deepEqual(order, ["language", "receipt", "trust", "file", "statement", "SUMMARY", "verify", "clear"]);
+  assert.deepEqual(order, ["language", "receipt", "trust", "file", "statement", "sheet", "SUMMARY", "verify", "clear"]);
   await page.focus("#verify");
   await page.keyboard.press("Enter");
   assert.match(await page.textContent("#status"), /请先选择/);
@@ -159,7 +159,7 @@ test("it is worked by keyboard alone, and spoken", skip, async () => {
   assert.equal(await page.evaluate(() => document.activeElement.id), "result");
   assert.equal(await page.getAttribute("#status", "aria-live"), "polite");
   assert.match(await page.textContent("#status"), /结论/);
-  for (const id of ["receipt", "trust", "file", "statement", "at", "case"]) {
+  for (const id of ["receipt", "trust", "file", "statement", "sheet", "at", "case"]) {
     assert.ok((await page.locator(`label[for=${id}]`).textContent()).trim(), id);
   }
   await context.close();

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from protocol.hashing import sha256, sm3
 from tests.support.attacks import ATTACKS
+from tests.support.custody_mutations import custody_lines
 from tests.support.line_mutations import VECTORS, lines
 from tests.support.mutations import Case, attested_cases, cases
 from tests.support.provenance_mutations import statement_cases
@@ -18,7 +20,9 @@ from tests.support.second import Second, needs_node, second
 from tests.support.token_mutations import token_cases
 from verifier.conformance import answer
 from verifier.content import ContentDigests
+from verifier.verdict import Report
 from verifier.verify import verify_receipt
+from verifier.verify_custody import CustodyShown
 
 Verdicts = list[tuple[str, str, str]]
 
@@ -171,7 +175,10 @@ def compare_lines(kind: str, seed: int, count: int) -> Counter[str]:
     return seen
 
 
-KINDS = {"merkle": 8, "entry": 12, "ics23": 12, "mpt-qbft": 14}
+KINDS = {
+    "merkle": 8, "entry": 12, "ics23": 12, "mpt-qbft": 14, "checkpoint": 6, "cosignature": 7, "policy": 6,
+    "sm2": 5,
+}  # fmt: skip
 """How many different codes a run meets at least."""
 
 
@@ -188,6 +195,92 @@ def test_the_two_answer_damaged_lines_alike(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_two_answer_many_damaged_lines_alike(kind: str) -> None:
     compare_lines(kind, 2, 3000)
+
+
+def compare_sheets(seed: int, count: int) -> Counter[str]:
+    """Codes of *custody* seen; fails with every disagreement over code, status or facts."""
+    seen: Counter[str] = Counter()
+    wrong: list[str] = []
+    with second("custody", "--verdicts") as process:
+        for number, line in enumerate(custody_lines(seed, count)):
+            report = custody_report(line)
+            verdict = report.verdict("custody")
+            ours: list[object] = [verdict.status.name, verdict.code]
+            ours += [report.facts.get(name) for name in CUSTODY_FACTS]
+            answer = process.ask(line)
+            said = next(one for one in answer["verdicts"] if one[0] == "custody")
+            theirs = [*said[1:], *(answer["facts"].get(name) for name in CUSTODY_FACTS)]
+            seen[f"{verdict.status.name} {verdict.code}"] += 1
+            if ours != theirs:
+                wrong.append(f"{number}: {ours} / {theirs}")
+    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])
+    return seen
+
+
+CUSTODY_FACTS = (
+    "custodyEvents", "custodyStatedAt", "custodySize", "custodyLog", "custodyLast", "custodyLastClass",
+    "custodyLastTime", "custodyHolder", "custodyPending",
+)  # fmt: skip
+
+
+def custody_report(line: dict[str, Any]) -> Report:
+    """What the Python verifier says of a line of kind `custody`."""
+    shown = CustodyShown(
+        bytes.fromhex(line["sheet"]),
+        known=tuple(bytes.fromhex(one) for one in line.get("known", [])),
+        since=line.get("since", 0),
+    )
+    return verify_receipt(
+        bytes.fromhex(line["receipt"]), bytes.fromhex(line["trust"]), at=line["at"], custody=shown
+    )
+
+
+@needs_node
+def test_the_two_agree_on_custody_sheets() -> None:
+    seen = compare_sheets(1, 80)
+    assert len(seen) > 15, sorted(seen)
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_two_agree_on_many_custody_sheets() -> None:
+    for seed in (2, 3):
+        compare_sheets(seed, 700)
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["attested", "attested-ml-dsa", "attested-sm2", "attested-tokens"])
+def test_frozen_receipts_with_attestations_come_out_as_written(name: str) -> None:
+    found = json.loads((VECTORS / f"{name}.json").read_text())
+    with second("receipt", "--verdicts") as process:
+        for row in found["rows"]:
+            report = process.ask({**row["line"], "trust": found["trusts"][row["trust"]]})
+            assert report["result"] == row["result"], row["name"]
+            if "sm2" in row:
+                codes = [code for kind, code, _ in report["attestations"] if kind == "sm2"]
+                assert (codes, report["facts"].get("sm2Key")) == (row["sm2"], row["sm2Key"]), row["name"]
+    with second("receipt") as process:
+        for row in found["rows"]:
+            line = {**row["line"], "trust": found["trusts"][row["trust"]]}
+            assert process.ask(line)["code"] == row["code"], row["name"]
+    for kind, rows in (("cosignature", "cosignatures"), ("sm2", "signatures")):
+        with second(kind) as process:
+            for row in found.get(rows, []):
+                assert process.ask(row["line"])["code"] == row["code"], row["name"]
+
+
+@needs_node
+def test_frozen_custody_sheets_come_out_as_written() -> None:
+    found = json.loads((VECTORS / "custody.json").read_text())
+    with second("custody", "--verdicts") as process:
+        for row in found["rows"]:
+            report = process.ask({**found["worlds"][row["world"]], **row["line"]})
+            _, status, code = next(one for one in report["verdicts"] if one[0] == "custody")
+            assert (status, code) == (row["status"], row["code"]), row["name"]
+    with second("entry") as process:
+        for row in found["entries"]:
+            assert process.ask(row["line"])["code"] == row["code"], row["name"]
 
 
 @needs_node
