@@ -50,6 +50,12 @@ def refusal(error: CaseledgerError) -> dict[str, Any]:
 
 
 def _answered(value: Json) -> dict[str, Any]:
+    start, packed, holds = question(value)
+    return _shown(compute(shipped(), start, Clock.unpack(packed), holds))
+
+
+def question(value: Json) -> tuple[int, int, Sequence[Hold]]:
+    """What a line asks: start in seconds, the packed clock, the holds. Raises CaseledgerError."""
     if not isinstance(value, dict):
         raise FieldInvalid("an object is expected", field="line")
     unknown = sorted(set(value) - _FIELDS)
@@ -57,9 +63,7 @@ def _answered(value: Json) -> dict[str, Any]:
         raise FieldUnknown(unknown[0][:64], field="line")
     named = _named(value.get("clock"))
     length = _length(value, named)
-    start = _start(value, length)
-    deadline = compute(shipped(), start, length, _holds(value.get("holds")))
-    return _shown(deadline)
+    return _start(value, length), length.packed, _holds(value.get("holds"))
 
 
 def _named(name: Json) -> LegalClock | None:
