@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
@@ -11,6 +12,7 @@ from cases.clocks import CLOCKS, LAWS, PAUSES, Bound, articles, clock
 from cases.deadlines import Clock, Hold, Unit, compute
 from cases.errors import ClockUnknown
 from cases.explain import Reason, sentence
+from cases.lifecycle_v1 import LIFECYCLE_V1
 from protocol.i18n import Text
 
 
@@ -109,6 +111,17 @@ def test_what_ends_by_itself_is_not_moved_by_holidays_where_a_court_set_it() -> 
 
 def test_only_the_renewal_counts_backward() -> None:
     assert [name for name, legal in CLOCKS.items() if legal.backward] == ["preservation-renewal"]
+
+
+def test_the_lifecycle_uses_the_lengths_of_the_law() -> None:
+    stages = LIFECYCLE_V1.stages.values()
+    named = [stage.clock for stage in stages if stage.clock and stage.clock.name in CLOCKS]
+    assert len(named) > 15
+    for used in named:
+        legal = clock(used.name)
+        assert Clock.unpack(used.row()) == legal.clock, used.name
+        cited = {number for article in legal.articles for number in re.findall(r"\d+", str(article))}
+        assert cited <= set(re.findall(r"\d+", used.article)), used.name
 
 
 def test_an_unknown_clock_is_refused() -> None:
