@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
+from cases import deadlines
+from cases.deadlines import Unit
 from protocol.acts import Role
 from protocol.entry import EvidenceClass
 from protocol.hashing import keccak256
@@ -25,17 +27,6 @@ STAGES = 64
 HOLDS = 16
 PRODUCTS = 16
 REASONS = 16
-
-
-class Unit(IntEnum):
-    """What a clock counts in (docs/spec/deadline.md)."""
-
-    SECONDS = 1
-    HOURS = 2
-    DAYS = 3
-    WORKING_DAYS = 4
-    MONTHS = 5
-    YEARS = 6
 
 
 class When(IntEnum):
@@ -98,9 +89,14 @@ class Clock:
     article: str
     label: Text
 
+    @property
+    def length(self) -> deadlines.Clock:
+        """What the arithmetic of deadlines takes."""
+        return deadlines.Clock(self.count, self.unit)
+
     def row(self) -> int:
         """uint32 as docs/spec/deadline.md §2 packs it."""
-        return self.unit << 16 | self.count
+        return self.length.packed
 
 
 @dataclass(frozen=True)

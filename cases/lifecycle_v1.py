@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from cases.deadlines import Unit
 from cases.lifecycle import (
     Clock,
     Consent,
@@ -16,7 +17,6 @@ from cases.lifecycle import (
     Reason,
     Stage,
     Transition,
-    Unit,
     When,
 )
 from protocol.entry import EvidenceClass

@@ -177,11 +177,10 @@ def guard_immutables(*, log: bytes, registry: bytes) -> dict[str, bytes]:
 
 
 def policy_immutables(
-    *, table_hash: bytes, source_digest: bytes, test_clock: bool, calendar: bytes, evidence: bytes
+    *, source_digest: bytes, test_clock: bool, calendar: bytes, evidence: bytes
 ) -> dict[str, bytes]:
     """All immutables of a lifecycle policy without guards for facts and consents; addresses 20 bytes."""
     return {
-        "tableHash": table_hash,
         "sourceDigest": source_digest,
         "testClock": _uint(test_clock),
         "_calendar": _address(calendar),

@@ -84,13 +84,16 @@ class UnknownRevert(ContractReverted):
 _STATUS: tuple[tuple[tuple[str, ...], int], ...] = (
     (("ActSignature", "ActWallet", "RegistrySignerMismatch"), 401),
     (("ActExpired",), 403),
-    (("LogUnknown", "RegistryOrganisationUnknown"), 404),
+    (("LogUnknown", "RegistryOrganisationUnknown", "CaseUnknown", "BatchUnknown"), 404),
     (
         (
             "RegistryNonceMismatch", "RegistryUnchanged", "RegistryKeyTooEarly", "RegistryIdInvalid",
             "RegistryKeyInvalid", "RegistrySuspensionTooEarly", "LogOldSizeMismatch", "LogExists",
             "LogIsClosed", "GovernanceProposalKnown", "GovernanceProposalNotScheduled", "GovernanceTooEarly",
-            "GovernanceTooLate", "GovernanceAlreadyObjected",
+            "GovernanceTooLate", "GovernanceAlreadyObjected", "CaseKnown", "CaseVersionStale",
+            "CaseTransitionIllegal", "CaseTooEarly", "CaseTooLate", "CaseOnHold", "CaseHold",
+            "CaseAlreadyExtended", "CaseNotReversible", "CaseNotOverdue", "CaseIsMarked", "BatchKnown",
+            "BatchIsRecalled", "BatchHasMoved", "BatchRecallTooLate",
         ),
         409,
     ),
@@ -99,7 +102,9 @@ _STATUS: tuple[tuple[tuple[str, ...], int], ...] = (
             "RegistryKeyOrganisation", "RegistryKeyPurpose", "RegistryKeyState", "RegistryKeyNotYetValid",
             "RegistryKeyExpired", "RegistryKeyRevoked", "RegistryKeyUnknown", "RegistryOrganisation",
             "RegistryNotGovernance", "RegistryNotRegulator", "LogNotGovernance", "GovernanceNotItself",
-            "GovernanceNoVote", "CalendarNotGovernance",
+            "GovernanceNoVote", "CalendarNotGovernance", "CaseNotGovernance", "CaseRoleMissing",
+            "CaseOtherCourt", "CaseCourtOnly", "CaseCoSignerInvalid", "CaseNotOriginator",
+            "EvidencePrivileged", "BatchNotOwner",
         ),
         403,
     ),
@@ -109,6 +114,9 @@ _HINTS = {
     "RegistryNonceMismatch": "sign the act again with the expected nonce",
     "LogOldSizeMismatch": "read the log's head and prove consistency from it",
     "GovernanceTooEarly": "wait for executableFrom",
+    "CaseVersionStale": "read the case again and sign for its present version",
+    "CaseTooEarly": "wait until the deadline has passed",
+    "CaseOnHold": "end the pause first",
 }
 
 

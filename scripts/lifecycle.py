@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cases.deadlines import Unit
 from cases.lifecycle import (
     OWNER,
     Clock,
@@ -19,7 +20,6 @@ from cases.lifecycle import (
     RowKind,
     Stage,
     Transition,
-    Unit,
     When,
 )
 from protocol.acts import Role
@@ -166,6 +166,7 @@ def python(life: Lifecycle) -> str:
         "",
         "from enum import IntEnum",
         "",
+        "from cases.deadlines import Unit",
         "from cases.lifecycle import (",
         *(f"    {name}," for name in _NAMES),
         ")",
@@ -204,7 +205,6 @@ _NAMES = (
     "Reason",
     "Stage",
     "Transition",
-    "Unit",
     "When",
 )
 

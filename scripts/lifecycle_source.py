@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from cases.deadlines import Unit
 from cases.lifecycle import (
     COURT_ROLES,
     HOLDS,
@@ -28,7 +29,6 @@ from cases.lifecycle import (
     Reason,
     Stage,
     Transition,
-    Unit,
     When,
 )
 from protocol.acts import Role

@@ -70,7 +70,8 @@ contract CaseBatches is EIP712, ICaseBatches {
         Acts.requireInTime(request.validUntil);
         Batch storage batch = _requireBatch(request.root);
         if (request.organisation != batch.owner) revert BatchNotOwner(request.organisation, batch.owner);
-        if (batch.moved != 0) revert BatchHasMoved(request.root, batch.moved);
+        uint32 moved = ICaseLedger(ledger).movedOf(request.root);
+        if (moved != 0) revert BatchHasMoved(request.root, moved);
         uint40 until = batch.time + RECALL_TIME;
         if (block.timestamp > until) revert BatchRecallTooLate(until, uint40(block.timestamp));
         _requireSigner(keccak256(abi.encode(RECALL, request)), request.organisation, signature);
@@ -79,8 +80,7 @@ contract CaseBatches is EIP712, ICaseBatches {
     }
 
     /// @inheritdoc ICaseBatches
-    function take(bytes32 caseId, Origin calldata origin) external returns (Batch memory) {
-        if (msg.sender != ledger) revert BatchNotLedger(msg.sender);
+    function batchWith(bytes32 caseId, Origin calldata origin) external view returns (Batch memory) {
         Batch storage batch = _requireBatch(origin.root);
         uint32 owner = batch.owner;
         bytes32 leaf = sha256(
@@ -91,7 +91,6 @@ contract CaseBatches is EIP712, ICaseBatches {
         if (policy.productRoles(origin.product) & _registry.organisation(owner).roles == 0) {
             revert BatchProductNotAllowed(origin.product, owner);
         }
-        batch.moved += 1;
         return batch;
     }
 

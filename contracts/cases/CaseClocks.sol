@@ -156,9 +156,9 @@ abstract contract CaseClocks is CaseLedgerBase {
         }
     }
 
-    /// From start, clock and pauses; never from a deadline that was stored.
+    /// From start, clock and pauses, never from a deadline that was stored; 0 while paused.
     function _exact(bytes32 caseId, Case storage state) private view returns (uint40) {
-        if (state.clock == 0) return 0;
+        if (state.clock == 0 || state.openHolds != 0) return 0;
         IWorkCalendar.Hold[] memory holds = _intervals(_holds[caseId][state.clockId]);
         return _calendar(state).deadline(state.clockStart, state.clock, holds);
     }

@@ -30,7 +30,9 @@ abstract contract CaseLedgerBase is EIP712, ICaseLedger {
     mapping(bytes32 caseId => Case state) internal _cases;
     mapping(bytes32 caseId => mapping(uint16 clockId => HoldRecord[] records)) internal _holds;
     mapping(uint16 version => address policy) private _policies;
-    /// Slot 5: _latest 0-15, _sequence 16-79.
+    /// @inheritdoc ICaseLedger
+    mapping(bytes32 root => uint32 count) public movedOf;
+    /// Slot 6: _latest 0-15, _sequence 16-79.
     uint16 private _latest;
     uint64 private _sequence;
 
@@ -94,7 +96,8 @@ abstract contract CaseLedgerBase is EIP712, ICaseLedger {
         if (origin.root == 0) return _requireAlive(caseId);
         state = _cases[caseId];
         if (state.version != 0) revert CaseKnown(caseId);
-        ICaseBatches.Batch memory batch = ICaseBatches(batches).take(caseId, origin);
+        ICaseBatches.Batch memory batch = ICaseBatches(batches).batchWith(caseId, origin);
+        movedOf[origin.root] += 1;
         state.version = 1;
         state.stage = FIRST_STAGE;
         state.product = origin.product;

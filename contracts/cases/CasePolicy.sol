@@ -13,8 +13,6 @@ abstract contract CasePolicy is ICasePolicy {
     uint256 private constant CODE_ROWS = 16;
 
     /// @inheritdoc ICasePolicy
-    bytes32 public immutable tableHash;
-    /// @inheritdoc ICasePolicy
     bytes32 public immutable sourceDigest;
     /// @inheritdoc ICasePolicy
     bool public immutable testClock;
@@ -35,7 +33,6 @@ abstract contract CasePolicy is ICasePolicy {
         _consents = guards_.consents;
         sourceDigest = sourceDigest_;
         testClock = testClock_;
-        tableHash = keccak256(_tables());
     }
 
     /// @inheritdoc ICasePolicy
@@ -55,6 +52,11 @@ abstract contract CasePolicy is ICasePolicy {
     /// @inheritdoc ICasePolicy
     function guards() external view returns (Guards memory) {
         return Guards(_calendar, _evidence, _statements, _consents);
+    }
+
+    /// @inheritdoc ICasePolicy
+    function tableHash() external pure returns (bytes32) {
+        return keccak256(_tables());
     }
 
     /// @inheritdoc ICasePolicy

@@ -36,7 +36,7 @@ contract EvidenceGuard is IEvidenceGuard {
             if (proof.length != 0) revert EvidenceCountWrong(proof.length, 0);
             return 0;
         }
-        Entry[] memory entries = abi.decode(proof, (Entry[]));
+        Entry[] memory entries = _decoded(proof);
         if (entries.length != count) revert EvidenceCountWrong(entries.length, count);
         bytes32 commitment = sha256(bytes.concat("caseledger/case/v1", caseId));
         bytes memory ids = "";
@@ -45,6 +45,21 @@ contract EvidenceGuard is IEvidenceGuard {
             ids = bytes.concat(ids, _requireEntry(commitment, owner, need, entries[i]));
         }
         return keccak256(ids);
+    }
+
+    /// @inheritdoc IEvidenceGuard
+    function decode(bytes calldata proof) external pure returns (Entry[] memory) {
+        return abi.decode(proof, (Entry[]));
+    }
+
+    /// By a call to itself, so that bytes that are no entries get an error of their own.
+    function _decoded(bytes calldata proof) private view returns (Entry[] memory) {
+        if (proof.length == 0) return new Entry[](0);
+        try this.decode(proof) returns (Entry[] memory entries) {
+            return entries;
+        } catch {
+            revert EvidenceProofMalformed(proof.length);
+        }
     }
 
     function _requireEntry(

@@ -5,12 +5,10 @@ pragma solidity 0.8.37;
 /// @notice The chain learns of a case when it first moves, with its inclusion proof. Every event carries the
 /// contract's `sequence`, from 1, without gaps. docs/spec/case.md section 1.
 interface ICaseBatches {
-    /// Slot 0: owner 0-31, count 32-63, moved 64-95, time 96-135, policy 136-151, recalled 152-159.
+    /// Slot 0: owner 0-31, count 32-63, time 64-103, policy 104-119, recalled 120-127.
     struct Batch {
         uint32 owner;
         uint32 count;
-        /// Cases that have come to life.
-        uint32 moved;
         uint40 time;
         uint16 policy;
         bool recalled;
@@ -55,7 +53,6 @@ interface ICaseBatches {
     event BatchRecalled(uint64 sequence, bytes32 indexed root, uint32 indexed organisation);
     error BatchRegistryInvalid(address registry);
     error BatchLedgerInvalid(address ledger);
-    error BatchNotLedger(address caller);
     error BatchNoPolicy();
     error BatchInvalid(bytes32 root, uint32 count);
     error BatchKnown(bytes32 root);
@@ -72,8 +69,9 @@ interface ICaseBatches {
     /// @notice Takes a batch back within 24 hours, as long as no case of it has moved.
     function recallBatch(Recall calldata request, bytes calldata signature) external;
 
-    /// @notice By the CaseLedger alone: a case of a batch comes to life. Reverts unless it is in the batch.
-    function take(bytes32 caseId, Origin calldata origin) external returns (Batch memory);
+    /// @notice The batch of a case that has not come to life. Reverts unless the case is in it, the batch stands and
+    /// its policy has the product.
+    function batchWith(bytes32 caseId, Origin calldata origin) external view returns (Batch memory);
 
     function batchOf(bytes32 root) external view returns (Batch memory);
 

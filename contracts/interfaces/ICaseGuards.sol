@@ -13,6 +13,7 @@ interface IEvidenceGuard {
         bytes32[] path;
     }
 
+    error EvidenceProofMalformed(uint256 length);
     error EvidenceCountWrong(uint256 given, uint256 needed);
     error EvidenceLeafMalformed(uint256 length);
     error EvidencePrivileged(bytes32 evidenceId);
@@ -36,6 +37,9 @@ interface IEvidenceGuard {
         external
         view
         returns (bytes32 evidence);
+
+    /// @notice The entries of a proof. Reverts without a reason where it is none.
+    function decode(bytes calldata proof) external pure returns (Entry[] memory);
 }
 
 /// @title Whether a signed statement of fact is final

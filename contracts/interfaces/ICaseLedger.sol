@@ -242,6 +242,9 @@ interface ICaseLedger {
 
     function batches() external view returns (address);
 
+    /// @notice How many cases of a batch have come to life.
+    function movedOf(bytes32 root) external view returns (uint32);
+
     function policyOf(uint16 version) external view returns (address);
 
     /// @notice The newest version; 0 while there is none.

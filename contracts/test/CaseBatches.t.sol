@@ -17,7 +17,7 @@ contract CaseBatchesTest is CaseTest {
         assertEq(batch.count, CASES);
         assertEq(batch.time, GENESIS);
         assertEq(batch.policy, 1);
-        assertEq(batch.moved, 0);
+        assertEq(ledger.movedOf(batchRoot), 0);
         assertFalse(batch.recalled);
     }
 
@@ -55,13 +55,7 @@ contract CaseBatchesTest is CaseTest {
         fresh.importBatch(importOf(keccak256("root"), 1), "");
     }
 
-    function test_take_isForTheLedgerAlone() public {
-        ICaseBatches.Origin memory from = origin(0);
-        vm.expectRevert(abi.encodeWithSelector(ICaseBatches.BatchNotLedger.selector, address(this)));
-        batches.take(caseId(0), from);
-    }
-
-    function test_take_refusesAnythingThatIsNotInTheBatch() public {
+    function test_batchWith_refusesAnythingThatIsNotInTheBatch() public {
         ICaseBatches.Origin memory from = origin(0);
         from.commitment = keccak256("other row");
         refuseOrigin(0, from, bytes4(keccak256("MerkleRootMismatch(bytes32,bytes32)")));
@@ -78,7 +72,7 @@ contract CaseBatchesTest is CaseTest {
         refuseOrigin(0, from, ICaseBatches.BatchUnknown.selector);
     }
 
-    function test_take_refusesAProductThatIsNotPartOfThePolicy() public {
+    function test_batchWith_refusesAProductThatIsNotPartOfThePolicy() public {
         bytes32 leaf = ReferenceTree.leafHash(
             abi.encodePacked(uint8(1), uint8(5), uint16(0), INSURER, caseId(77), bytes32(0))
         );

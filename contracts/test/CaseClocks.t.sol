@@ -170,6 +170,24 @@ contract CaseClocksTest is CaseTest {
         assertEq(ledger.caseOf(caseId(0)).deadline, rolled(CivilDates.toDay(2027, 3, 15) + 7));
     }
 
+    /// A pause that begins after the deadline moves nothing, but while it is open nothing is overdue either.
+    function test_pause_ofACaseThatIsLateShowsNoDeadline() public {
+        tryIt(0);
+        (uint40 deadline,) = ledger.deadlineOf(caseId(0));
+        vm.warp(deadline + 10 days);
+        pause(0, APPRAISAL, COURT);
+        pause(0, SUSPENSION, COURT);
+        resume(0, APPRAISAL, COURT);
+        (uint40 now_,) = ledger.deadlineOf(caseId(0));
+        assertEq(now_, 0);
+        assertEq(ledger.caseOf(caseId(0)).deadline, 0);
+        assertFalse(ledger.isOverdue(caseId(0)));
+        vm.warp(block.timestamp + 30 days);
+        resume(0, SUSPENSION, COURT);
+        assertEq(ledger.caseOf(caseId(0)).deadline, deadline);
+        assertTrue(ledger.isOverdue(caseId(0)));
+    }
+
     function test_pause_isRefusedToRolesAndStagesThatDoNotHaveIt() public {
         tryIt(0);
         refusePause(0, APPRAISAL, BANK, ICaseLedger.CaseRoleMissing.selector);

@@ -22,7 +22,7 @@ contract CaseLedgerTest is CaseTest {
         assertEq(state.since, GENESIS);
         assertEq(state.lastOrganisation, CENTRE);
         assertEq(state.commitment, keccak256(abi.encode("row", 0)));
-        assertEq(batches.batchOf(batchRoot).moved, 1);
+        assertEq(ledger.movedOf(batchRoot), 1);
     }
 
     function test_move_refusesARoleThatTheTransitionDoesNotName() public {
@@ -211,6 +211,16 @@ contract CaseLedgerTest is CaseTest {
         refuseWith(request(0, 1, CENTRE), only(entries[0]), IEvidenceGuard.EvidenceCountWrong.selector);
         admit(0);
         refuseWith(request(0, 5, CENTRE), only(entries[0]), IEvidenceGuard.EvidenceCountWrong.selector);
+    }
+
+    function test_evidence_thatIsNoneIsRefused() public {
+        ICaseLedger.Move memory move = request(0, 1, CENTRE);
+        bytes memory signature = signed(actKey(CENTRE), move);
+        ICaseBatches.Origin memory from = origin(0);
+        vm.expectRevert(abi.encodeWithSelector(IEvidenceGuard.EvidenceCountWrong.selector, 0, 2));
+        ledger.move(move, from, "", signature, "");
+        vm.expectRevert(abi.encodeWithSelector(IEvidenceGuard.EvidenceProofMalformed.selector, 5));
+        ledger.move(move, from, "noise", signature, "");
     }
 
     function test_evidence_thatIsNotAnchoredIsRefused() public {

@@ -7,35 +7,36 @@ The model knows no Solidity: it holds the leaves of each log and computes trees 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from coincurve import PrivateKey
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, encode_values, interface, revert_error
-from chain.bytecode import contract_address, creation_code, load_artifact
-from protocol.acts import Act, Anchor, Approve, Domain, Suspend
+from chain.bindings import EVIDENCE_LOG, REGISTRY, revert_error
+from protocol.acts import Anchor, Suspend
 from protocol.errors import CaseledgerError
 from protocol.hashing import SHA256, keccak256
 from verifier.merkle_verify import verify_consistency
 
 pytest.importorskip("pyrevm", reason="pyrevm has no wheel for this version of Python")
-from pyrevm import EVM, BlockEnv, CfgEnv, Env
+from tests.support.revm import (
+    ACT,
+    ANCHOR,
+    BANK,
+    CENTRE,
+    CHAIN,
+    COURT,
+    FOREVER,
+    REGULATOR,
+    Chain,
+)
+from tests.support.testkeys import private_key
 
-CHAIN = 1776
-GENESIS = 1_800_000_000
-FOREVER = 2**40 - 1
-DELAY = 3600
 SUSPENSION = 30 * 86_400
-BANK, CENTRE, COURT, REGULATOR = 1, 2, 3, 4
-ROLES = {BANK: 1 << 0, CENTRE: 1 << 3, COURT: 1 << 5, REGULATOR: 1 << 9}
-ACT, ANCHOR = 1, 2
 LINK_TAG = keccak256(b"caseledger/batch-link/v1")
 ZERO = bytes(32)
 ORIGINS = ("one", "two", "three")
@@ -70,91 +71,6 @@ class Log:
     predecessor: bytes = ZERO
     successor: bytes = ZERO
     links: tuple[bytes, ...] = ()
-
-
-def private_key(purpose: int, organisation: int) -> PrivateKey:
-    return PrivateKey((purpose << 32 | organisation).to_bytes(32, "big"))
-
-
-def address_of(key: PrivateKey) -> bytes:
-    return keccak256(key.public_key.format(compressed=False)[1:])[-20:]
-
-
-def signature(key: PrivateKey, digest: bytes) -> bytes:
-    raw = key.sign_recoverable(digest, hasher=None)
-    return raw[:64] + bytes([27 + raw[64]])
-
-
-@dataclass
-class Chain:
-    """The three contracts in revm."""
-
-    evm: EVM = field(
-        default_factory=lambda: EVM(Env(cfg=CfgEnv(chain_id=CHAIN)), gas_limit=50_000_000, spec_id="LONDON")
-    )
-    now: int = GENESIS
-    salt: int = 0
-    sender: bytes = bytes.fromhex("de" * 20)
-
-    def __post_init__(self) -> None:
-        self.warp(0)
-        self.at = {
-            name: contract_address(self.sender, nonce)
-            for nonce, name in enumerate((REGISTRY, GOVERNANCE, EVIDENCE_LOG))
-        }
-        genesis = [
-            (
-                keccak256(bytes([org])),
-                roles,
-                org,
-                True,
-                [(address_of(private_key(purpose, org)), purpose, 0, FOREVER) for purpose in (ACT, ANCHOR)],
-            )
-            for org, roles in ROLES.items()
-        ]
-        self.deploy(REGISTRY, self.at[GOVERNANCE], 60, genesis)
-        self.deploy(GOVERNANCE, self.at[REGISTRY], DELAY, 3)
-        self.deploy(EVIDENCE_LOG, self.at[REGISTRY])
-
-    def deploy(self, name: str, *arguments: Any) -> None:
-        code = creation_code(load_artifact(name), encode_values(interface(name).constructor, arguments))
-        made = self.evm.deploy("0x" + self.sender.hex(), code)
-        assert bytes.fromhex(made[2:]) == self.at[name]
-
-    def warp(self, seconds: int) -> None:
-        self.now += seconds
-        self.evm.set_block_env(BlockEnv(number=1, timestamp=self.now, gas_limit=50_000_000))
-
-    def call(self, name: str, function: str, *arguments: Any) -> tuple[Any, ...]:
-        """A transaction by anybody. Raises the Python error of the contract's custom error."""
-        method = interface(name).function(function)
-        try:
-            answer = self.evm.message_call(
-                "0x" + self.sender.hex(), "0x" + self.at[name].hex(), method.encode(*arguments)
-            )
-        except RuntimeError as error:
-            found = re.search(r"output: 0x([0-9a-f]*)", str(error))
-            if found is None:
-                raise
-            raise revert_error(bytes.fromhex(found[1])) from None
-        return method.decode(answer)
-
-    def signed(self, act: Act, name: str, key: PrivateKey) -> bytes:
-        return signature(key, act.digest(Domain(CHAIN, self.at[name])))
-
-    def decide(self, function: str, *arguments: Any) -> None:
-        """Centre, court and regulator approve one call to the log; the time lock runs; it is executed."""
-        self.salt += 1
-        data = interface(EVIDENCE_LOG).function(function).encode(*arguments)
-        proposal = ([self.at[EVIDENCE_LOG]], [data], self.salt.to_bytes(32, "big"))
-        (identifier,) = self.call(GOVERNANCE, "proposalId", *proposal)
-        approvals = []
-        for org in (CENTRE, COURT, REGULATOR):
-            act = Approve(identifier, org, FOREVER)
-            approvals.append((org, FOREVER, self.signed(act, GOVERNANCE, private_key(ACT, org))))
-        self.call(GOVERNANCE, "schedule", *proposal, approvals)
-        self.warp(DELAY)
-        self.call(GOVERNANCE, "execute", *proposal)
 
 
 class LogMachine(RuleBasedStateMachine):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cases.lifecycle import OWNER, Unit
+from cases.deadlines import Unit
+from cases.lifecycle import OWNER
 from cases.lifecycle_v1 import LIFECYCLE_V1, StageCode
 from protocol.acts import Role
 from scripts import lifecycle as generator
