@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cli.custody_lines import sheet_beside
 from cli.verify import (
     BadArgument,
     CannotRead,
@@ -29,10 +30,12 @@ from protocol.hashing import sha256
 from protocol.i18n import Language, Text, language
 from protocol.identifiers import parse_hex32
 from protocol.provenance import MAX_STATEMENT
+from verifier.custody import MAX_SHEET
 from verifier.receipt import MAX_RECEIPT, SUFFIX
 from verifier.trust import MAX_TRUST
 from verifier.verdict import Report, Result
 from verifier.verify import verify_receipt
+from verifier.verify_custody import CustodyShown
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -97,6 +100,7 @@ class _Checked:
     data: bytes
     report: Report
     provenance: bytes | None
+    custody: bytes | None
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
@@ -198,8 +202,13 @@ def _verify(args: argparse.Namespace, trust: bytes) -> Iterator[_Checked]:
         content = digest_file(file) if file else None
         beside = statement_beside(path, data)
         statement = read_bounded(beside, MAX_STATEMENT) if beside else None
-        report = verify_receipt(data, trust, content=content, at=at, case_id=case, provenance=statement)
-        yield _Checked(path, file, data, report, statement)
+        sheet = sheet_beside(path)
+        custody = None if sheet is None else read_bounded(sheet, MAX_SHEET)
+        report = verify_receipt(
+            data, trust, content=content, at=at, case_id=case, provenance=statement,
+            custody=None if custody is None else CustodyShown(custody),
+        )  # fmt: skip
+        yield _Checked(path, file, data, report, statement, custody)
 
 
 def _wanted(receipts: Sequence[Path], files: Sequence[Path]) -> Iterator[tuple[Path, Path | None]]:
@@ -260,7 +269,14 @@ def _issue(
         Statement.parse(statement),
     )
     entries = [
-        Entry(one.data, one.path.name, one.file.name if one.file else None, one.report, one.provenance)
+        Entry(
+            one.data,
+            one.path.name,
+            one.file.name if one.file else None,
+            one.report,
+            one.provenance,
+            one.custody,
+        )
         for one in checked
     ]
     document = build(entries, trust, options)

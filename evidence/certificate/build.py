@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from evidence.certificate import qr, words
 from evidence.certificate.article17 import sheet
+from evidence.certificate.custody import custody_blocks, sheet_name
 from evidence.certificate.entries import (
     Entry,
     attestation_blocks,
@@ -38,6 +39,7 @@ from evidence.certificate.model import (
 )
 from evidence.certificate.statement import Statement
 from evidence.certificate.text import CODE_LEN, file_name, grouped, moment, short_moment, size, visible
+from evidence.certificate.words_custody import SHEET_FILE
 from protocol.hashing import sha256
 from protocol.i18n import Language
 from verifier import wording
@@ -139,10 +141,15 @@ def _attachments(
             Attachment(name, data, MIME_CBOR, "supplement", words.PROVENANCE_FILE.choose(lang))
             for name, data in _statements(entries).items()
         )
-        return (*receipts, *statements, trusted)
+        sheets = tuple(
+            Attachment(name, data, MIME_CBOR, "supplement", SHEET_FILE.choose(lang))
+            for name, data in _sheets(entries, names).items()
+        )
+        return (*receipts, *statements, *sheets, trusted)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         packs = {name: one.receipt for name, one in zip(names, entries, strict=True)} | _statements(entries)
+        packs |= _sheets(entries, names)
         for name, data in packs.items():
             # A fixed date: the archive, too, depends on nothing but its content.
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
@@ -156,6 +163,15 @@ def _statements(entries: Sequence[Entry]) -> dict[str, bytes]:
         f"provenance-{one.body.provenance.hex()[:16]}.clp": one.provenance
         for one in entries
         if one.stated and one.provenance and one.body and one.body.provenance
+    }
+
+
+def _sheets(entries: Sequence[Entry], names: Sequence[str]) -> dict[str, bytes]:
+    """Custody sheets under the names by which the verifier finds them beside a receipt."""
+    return {
+        sheet_name(name): one.custody
+        for one, name in zip(entries, names, strict=True)
+        if one.sheet and one.custody
     }
 
 
@@ -187,6 +203,10 @@ class _Writer:
         blocks.append(PageBreak())
         if len(self.entries) == 1:
             blocks += provenance_blocks(self.entries[0], lang)
+        if len(self.entries) <= ONE_BY_ONE:
+            for one in self.entries:
+                named = len(self.entries) > 1
+                blocks += custody_blocks(one, self.options.statement, lang, named=named)
         grounds = (one.ground for one in self.entries)
         blocks += sheet(self.trust, grounds, self.options.statement, lang)
         return Part(

@@ -18,6 +18,7 @@ from protocol.provenance import MAX_TEXT, Provenance
 from verifier import attestation, wording
 from verifier.attestation import TokenAttestation, WitnessAttestation
 from verifier.chainproof import NoProof
+from verifier.custody import Sheet
 from verifier.receipt import Receipt
 from verifier.trust_payload import TrustPayload
 from verifier.verdict import Report, Status
@@ -38,6 +39,8 @@ class Entry:
     report: Report
     provenance: bytes | None = None
     """The provenance statement that was shown to the verification."""
+    custody: bytes | None = None
+    """The custody sheet that was shown."""
 
     @cached_property
     def parsed(self) -> Receipt:
@@ -58,6 +61,13 @@ class Entry:
         if self.provenance is None or self.report.verdict("provenance").status is not Status.PASS:
             return None
         return Provenance.parse(self.provenance)
+
+    @cached_property
+    def sheet(self) -> Sheet | None:
+        """The custody sheet, if it holds."""
+        if self.custody is None or self.report.verdict("custody").status not in (Status.PASS, Status.REDUCED):
+            return None
+        return Sheet.parse(self.custody)
 
     @property
     def evidence_class(self) -> EntryClass:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.verify import BadArgument, pairs, parse_time, printable
+from tests.support.custody_world import CustodyWorld
 from tests.support.world import AT, CASE_ID, CONTENT, LINK_TIME, World, signed
 
 COMMAND = [str(Path(sys.executable).with_name("caseledger"))]
@@ -293,3 +294,29 @@ def test_sha256_can_be_ignored(run: Run, folder: Path) -> None:
 
 def test_a_file_name_cannot_rewrite_the_terminal() -> None:
     assert printable("a\x1b[2K\rVALID\u202e.pdf") == "a?[2K?VALID?.pdf"
+
+
+def test_a_custody_sheet_beside_the_receipt_is_verified_and_told(run: Run, folder: Path) -> None:
+    world = CustodyWorld()
+    (folder / "item.pdf.clr").write_bytes(world.item.receipt)
+    (folder / "item.pdf.clc").write_bytes(world.sheet())
+    (folder / "both.cltrust").write_bytes(world.trust)
+    (folder / "last.clr").write_bytes(world.receipts[-1])
+    base = ("verify", "item.pdf.clr", "--trust", "both.cltrust", "--at", AT)
+    done = run(*base)
+    assert done.returncode == 0, done.stderr
+    assert "逐条相接，无缺漏" in done.stdout
+    assert "保管流转 7 条" in done.stdout
+    assert "原件现由机构 4 持有" in done.stdout
+    assert run(*base, "--custody-event", "last.clr", "--lang", "en").returncode == 0
+    late = run(*base, "--custody-since", AT, "--lang", "en")
+    assert late.returncode == 10
+    assert "older than asked for" in late.stdout
+    (folder / "short.clc").write_bytes(world.sheet(world.receipts[:6]))
+    bad = run(*base, "--custody", "short.clc")
+    assert bad.returncode == 20
+    assert "出示的条数与日志声明不同" in bad.stdout
+    assert "保管流转单被改动" in bad.stdout
+    assert "原件现由" not in bad.stdout
+    assert run("verify", "合同.pdf.clr", *BASE, "--custody-since", "1").returncode == 2
+    assert run("verify", ".", *BASE, "--custody", "short.clc").returncode == 2
