@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,19 @@ _TEXTS = {
         "在后继日志写入延续条目，并重新登记本机构未入旧日志的条目",
         "write the successor's first entry, and log one's own leaves beyond the closed size again",
     ),
+    "rehash": Text(
+        "散列续期：把日志的全部叶与正文在 SHA3-256 下再固定一次，并取时间戳；中断后重复即可继续",
+        "hash renewal: fix all leaves and bodies once more under SHA3-256 and have them stamped; goes on "
+        "after an interruption",
+    ),
+    "size": Text("到此大小（默认最新已锚定的批次）", "up to this size (the newest anchored batch)"),
+    "runs": Text("只列进度", "show progress only"),
+    "rehashed": Text(
+        "{size} 叶，根 {root}，时间戳：{names}", "{size} leaves, root {root}, stamped by {names}"
+    ),
+    "running": Text("{size} 叶中完成 {done}", "{done} of {size} leaves"),
+    "no-token": Text("没有取得时间戳：{name}：{why}", "no token: {name}: {why}"),
+    "no-run": Text("没有散列续期", "no hash renewal"),
     "origin": Text("后继日志的来源名", "the successor's origin"),
     "act_key": Text("运营方的行为密钥文件", "the operator's act key file"),
     "sizes": Text(
@@ -70,7 +84,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     lang = language()
     parser = subparsers.add_parser("log", help=help_text, description=help_text)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in ("plan", "release", "succeed", "begin", "custody"):
+    for name in ("plan", "release", "succeed", "begin", "custody", "rehash"):
         words = _TEXTS[name].choose(lang)
         one = verbs.add_parser(name, help=words, description=words)
         one.add_argument("--home", type=Path, metavar="DIR", help=_TEXTS["home"].choose(lang))
@@ -78,6 +92,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
         one.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS)
         if name == "succeed":
             one.add_argument("origin", metavar="ORIGIN", help=_TEXTS["origin"].choose(lang))
+        if name == "rehash":
+            one.add_argument("--size", type=int, metavar="N", help=_TEXTS["size"].choose(lang))
+            one.add_argument("--progress", action="store_true", help=_TEXTS["runs"].choose(lang))
         if name == "begin":
             one.add_argument("key", type=Path, metavar="KEYFILE", help=_TEXTS["act_key"].choose(lang))
 
@@ -85,12 +102,51 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
 def run(args: argparse.Namespace) -> int:
     """Do one step; 0, or an error."""
     lang = language(getattr(args, "lang", None))
+    if args.verb == "rehash":
+        return _rehash(args, lang)
     verbs = {
         "plan": _plan, "release": _release, "succeed": _succeed, "begin": _begin, "custody": _custody,
     }  # fmt: skip
     value, words = verbs[args.verb](args, lang)
     print(json.dumps(value, ensure_ascii=False) if args.json else words)
     return 0
+
+
+def _rehash(args: argparse.Namespace, lang: Language) -> int:
+    """0 when the tree is finished and every authority stamped it, else 1."""
+    from ledger_gateway import maintenance
+    from ledger_gateway.settings import load
+
+    def told(done: int, size: int) -> None:
+        if not args.json:
+            print(_TEXTS["running"].format(lang, done=done, size=size), file=sys.stderr, flush=True)
+
+    troubles: dict[str, str] = {}
+    if args.progress:
+        runs = asyncio.run(maintenance.rehash_progress(load(args.home)))
+    else:
+        one, troubles = asyncio.run(maintenance.rehash(load(args.home), args.size, told))
+        runs = [one]
+    if args.json:
+        rows = [
+            {
+                "size": one.size, "done": one.done, "root": one.root.hex() if one.root else None,
+                "stampedBy": list(one.authorities),
+            }
+            for one in runs
+        ]  # fmt: skip
+        print(json.dumps({"runs": rows, "troubles": troubles}, ensure_ascii=False))
+    else:
+        for one in runs:
+            facts = {"size": one.size, "done": one.done, "names": ", ".join(one.authorities) or "-"}
+            root = one.root.hex() if one.root else ""
+            print(_TEXTS["rehashed" if one.root else "running"].format(lang, root=root, **facts))
+        for name, why in troubles.items():
+            print(_TEXTS["no-token"].format(lang, name=name, why=why))
+        if not runs:
+            print(_TEXTS["no-run"].choose(lang))
+    stamped = args.progress or all(one.authorities for one in runs)
+    return 0 if stamped and not troubles else 1
 
 
 def _plan(args: argparse.Namespace, lang: Language) -> tuple[object, str]:

@@ -15,6 +15,7 @@ import asyncpg
 
 from evidence.logs import LogContext
 from evidence.ports import Clock, system_clock
+from evidence.renewed_trees import rehash_attestations
 from evidence.tiles import TileReader
 from evidence.timestamping import TimeAttestations
 from storage.db import AnyConnection
@@ -85,9 +86,10 @@ class AttestationMaker:
             return one.attest(Where(one.size, paths[index, one.size][one.algorithm]))
 
         stamped = await self._time.of(conn, places)
+        renewed = await rehash_attestations(conn, self._log.log_no, places)
         return [
-            (*(attest(one, index, size) for one in shared[size]), *tokens)
-            for (index, size), tokens in zip(places, stamped, strict=True)
+            (*(attest(one, index, size) for one in shared[size]), *tokens, *hashes)
+            for (index, size), tokens, hashes in zip(places, stamped, renewed, strict=True)
         ]
 
     async def _witnessed(self, conn: AnyConnection, size: int) -> tuple[Witnessed, ...]:

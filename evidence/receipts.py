@@ -23,7 +23,7 @@ from evidence.vault import Vault
 from protocol import cbor
 from protocol.cbor import Encodable
 from protocol.entry import unsequenced
-from protocol.hashing import SHA256, sha256, sm3
+from protocol.hashing import SHA3_256, SHA256, sha256, sm3
 from storage.db import AnyConnection
 from verifier.merkle import Tree
 from verifier.receipt import MAGIC, VERSION, Attestation
@@ -73,6 +73,29 @@ class ReceiptMaker:
         Raises ReceiptNotReady when one of them is not anchored and proved yet, EvidenceNotFound when an index
         is not in the log, BodyUnreadable, RecordDamaged.
         """
+        rows, submissions, places = await self._ready(conn, indexes)
+        paths = await self._tiles.inclusions(conn, places)
+        attested = await self._attestations.of(conn, places)
+        return [
+            ReceiptFile(
+                row["leaf_index"],
+                _file(
+                    self._core(
+                        row,
+                        submissions[row["first_index"]],
+                        *path,
+                        body=self._body(row["leaf"], row["body"]),
+                    ),
+                    more,
+                ),
+            )
+            for row, path, more in zip(rows, paths, attested, strict=True)
+        ]
+
+    async def _ready(
+        self, conn: AnyConnection, indexes: Sequence[int]
+    ) -> tuple[list[asyncpg.Record], dict[int, Tree], list[tuple[int, int]]]:
+        """Rows, trees of their submissions, and (leaf index, size of the batch)."""
         rows = await conn.fetch(_ROWS, self._log.log_no, list(indexes))
         if len(rows) != len(set(indexes)):
             raise EvidenceNotFound("an index is not in the log", field="index")
@@ -82,16 +105,20 @@ class ReceiptMaker:
             if row["proof"] is None:
                 raise ReceiptNotReady(f"leaf {row['leaf_index']}", hint="wait for the anchor and its proof")
         submissions = await self._submissions(conn, rows)
-        places = [(row["leaf_index"], row["new_size"]) for row in rows]
+        return rows, submissions, [(row["leaf_index"], row["new_size"]) for row in rows]
+
+    async def bare(self, conn: AnyConnection, indexes: Sequence[int]) -> list[tuple[bytes, bytes | None]]:
+        """What a hash renewal fixes, in ascending order of index: the core without its body, and the SHA3-256
+        of the body where it is not erased. Raises as `make`.
+        """
+        rows, submissions, places = await self._ready(conn, indexes)
         paths = await self._tiles.inclusions(conn, places)
-        attested = await self._attestations.of(conn, places)
-        return [
-            ReceiptFile(
-                row["leaf_index"],
-                _file(self._core(row, submissions[row["first_index"]], *path), more),
-            )
-            for row, path, more in zip(rows, paths, attested, strict=True)
-        ]
+        out: list[tuple[bytes, bytes | None]] = []
+        for row, path in zip(rows, paths, strict=True):
+            body = self._body(row["leaf"], row["body"])
+            core = self._core(row, submissions[row["first_index"]], *path, body=None)
+            out.append((core, None if body is None else SHA3_256.digest(body)))
+        return out
 
     async def _submissions(self, conn: AnyConnection, rows: Sequence[asyncpg.Record]) -> dict[int, Tree]:
         """The tree over the unsequenced leaves of every submission that the rows belong to."""
@@ -113,7 +140,13 @@ class ReceiptMaker:
         return {first: Tree(SHA256, hashes) for first, hashes in leaves.items()}
 
     def _core(
-        self, row: asyncpg.Record, submission: Tree, path_sha: Sequence[bytes], path_sm3: Sequence[bytes]
+        self,
+        row: asyncpg.Record,
+        submission: Tree,
+        path_sha: Sequence[bytes],
+        path_sm3: Sequence[bytes],
+        *,
+        body: bytes | None,
     ) -> bytes:
         leaf: bytes = row["leaf"]
         position = row["leaf_index"] - row["first_index"]
@@ -121,7 +154,7 @@ class ReceiptMaker:
             {
                 0: 1,
                 1: leaf,
-                2: self._body(leaf, row["body"]),
+                2: body,
                 3: [
                     row["valid_until"],
                     row["signature"],

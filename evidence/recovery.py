@@ -24,6 +24,7 @@ from evidence.intake import Acceptor
 from evidence.logs import LogContext, LogStatus, Predecessor, create_log
 from evidence.ports import Clock, system_clock
 from evidence.receipts import open_body
+from evidence.rehashing import renewed_root
 from evidence.tiles import ALGORITHMS, TileReader, extend
 from evidence.vault import Vault
 from protocol.acts import Signer
@@ -214,13 +215,15 @@ async def add_custody(
     )
 
 
-def continuation(log: LogContext, key: Signer, *, now: int) -> Submission:
-    """The first submission of a successor log, signed by the operator's act key."""
+def continuation(log: LogContext, key: Signer, *, now: int, renewed_root: bytes | None = None) -> Submission:
+    """The first submission of a successor log, signed by the operator's act key; it also commits the
+    predecessor's hash renewal where there is one.
+    """
     closed = log.predecessor
     if closed is None:
         raise MalformedInput("this log continues no other", field="log")
     body = Continuation(
-        closed.log_id, closed.size, closed.root_sha256, closed.root_sm3, secrets.token_bytes(32)
+        closed.log_id, closed.size, closed.root_sha256, closed.root_sm3, secrets.token_bytes(32), renewed_root
     ).encode()
     header = Header(EvidenceClass.LOG_CONTINUATION, log.operator, ZERO32).pack()
     return Submission.sign(
@@ -240,7 +243,9 @@ async def begin(pool: Pool, acceptor: Acceptor, key: Signer, *, clock: Clock = s
         "SELECT leaf FROM evidence.entry WHERE log_no = $1 AND leaf_index = 0", log.log_no
     )
     if first is None:
-        await acceptor.accept(continuation(log, key, now=clock()))
+        before = log.predecessor
+        root = await renewed_root(pool, before.log_no, before.size) if before else None
+        await acceptor.accept(continuation(log, key, now=clock(), renewed_root=root))
         first = await pool.fetchval(
             "SELECT leaf FROM evidence.entry WHERE log_no = $1 AND leaf_index = 0", log.log_no
         )

@@ -114,7 +114,7 @@ class TileReader:
 
         def noting(algorithm: int) -> NodeReader:
             def note(level: int, index: int) -> bytes:
-                key, depth, offset = _place(algorithm, level, index)
+                key, depth, offset = place_of(algorithm, level, index)
                 wanted[key] = max(wanted.get(key, 0), (offset + 1) << depth)
                 return bytes(HASH_LEN)
 
@@ -125,7 +125,7 @@ class TileReader:
 
         def reading(algorithm: int) -> NodeReader:
             def read(level: int, index: int) -> bytes:
-                key, depth, offset = _place(algorithm, level, index)
+                key, depth, offset = place_of(algorithm, level, index)
                 return held[key].nodes[depth][offset]
 
             return read
@@ -154,7 +154,7 @@ class TileReader:
         return held
 
 
-def _place(algorithm: int, level: int, index: int) -> tuple[TileKey, int, int]:
+def place_of(algorithm: int, level: int, index: int) -> tuple[TileKey, int, int]:
     """Tile, depth inside it and position at that depth of node (`level`, `index`)."""
     tile_level, depth = divmod(level, WIDTH_BITS)
     first = index << depth
@@ -179,11 +179,16 @@ async def read_tiles(conn: AnyConnection, log_no: int, keys: Sequence[TileKey]) 
 class TileGrower:
     """Appends leaves to both trees. Pure: `touched` tiles are for the caller to store."""
 
-    def __init__(self, size: int, edge: dict[TileKey, bytes]) -> None:
-        """`edge`: the partial last tile of every level of a tree of `size` leaves."""
+    def __init__(
+        self, size: int, edge: dict[TileKey, bytes], algorithms: Sequence[HashAlg] = ALGORITHMS
+    ) -> None:
+        """`edge`: the partial last tile of every level of a tree of `size` leaves; `algorithms`: one for each
+        tree, numbered from 0.
+        """
         self.size = size
+        self._algorithms = algorithms
         self._open: list[list[list[bytes]]] = []
-        for algorithm in range(len(ALGORITHMS)):
+        for algorithm in range(len(algorithms)):
             levels: list[list[bytes]] = []
             width = size
             while width:
@@ -204,10 +209,10 @@ class TileGrower:
         }
 
     @staticmethod
-    def edge_keys(size: int) -> list[TileKey]:
+    def edge_keys(size: int, algorithms: Sequence[HashAlg] = ALGORITHMS) -> list[TileKey]:
         """The partial tiles that a tree of `size` leaves ends in."""
         keys = []
-        for algorithm in range(len(ALGORITHMS)):
+        for algorithm in range(len(algorithms)):
             level, width = 0, size
             while width:
                 if width & (WIDTH - 1):
@@ -217,9 +222,9 @@ class TileGrower:
         return keys
 
     def extend(self, leaves: Sequence[bytes]) -> dict[TileKey, bytes]:
-        """Add leaves (112 bytes each); the new contents of every tile that changed."""
+        """Add leaves; the new contents of every tile that changed."""
         touched: dict[TileKey, bytes] = {}
-        for algorithm, alg in enumerate(ALGORITHMS):
+        for algorithm, alg in enumerate(self._algorithms):
             leaf_hash = alg.leaf
             self._append(algorithm, 0, self.size, map(leaf_hash, leaves), touched)
         self.size += len(leaves)
@@ -239,7 +244,7 @@ class TileGrower:
             count += 1
             if len(tile) == WIDTH:
                 touched[(algorithm, level, (count - 1) >> WIDTH_BITS)] = b"".join(tile)
-                above.append(_full_root(ALGORITHMS[algorithm], tile))
+                above.append(_full_root(self._algorithms[algorithm], tile))
                 tile.clear()
         if tile:
             touched[(algorithm, level, count >> WIDTH_BITS)] = b"".join(tile)

@@ -14,17 +14,21 @@ from chain.deployment import Deployment
 from chain.engines import profile
 from chain.evm import Evm
 from chain.rpc import RpcPool
-from evidence import fsck, recovery
+from evidence import fsck, recovery, rehashing
 from evidence.contract import ContractReader
 from evidence.fsck import FsckOptions, FsckReport
 from evidence.intake import Acceptor
 from evidence.logs import LogContext, load_log
+from evidence.receipts import ReceiptMaker
 from evidence.recovery import CloseChoice
+from evidence.rehashing import Rehasher
+from evidence.timestamping import HttpAuthorities
 from evidence.vault import Vault
 from evidence.witnessing import CosignerKey
 from ledger_gateway.context import VAULT_NAME, dsn, key_file, load_deployment, open_base, system_clock
 from ledger_gateway.settings import Settings
 from ledger_gateway.worker import TrustedProofs, authorities_of, witnesses_of
+from protocol.errors import CaseledgerError
 from protocol.identifiers import log_id
 from storage.blobs import FolderStore
 from storage.db import Pool, connect_pool
@@ -217,6 +221,41 @@ async def begin(settings: Settings, act_key: Path) -> tuple[bytes, int]:
             if waiting:
                 await recovery.log_again(acceptor, waiting, key, now=system_clock())
             return first, len(waiting)
+
+
+async def rehash(
+    settings: Settings, size: int | None, told: Callable[[int, int], None]
+) -> tuple[rehashing.Progress, dict[str, str]]:
+    """Renew the log of the settings under SHA3-256, from where a run stopped, and have each authority stamp
+    it. What came of it, and by authority why there is no token. `told`: leaves done, of how many.
+
+    Raises:
+        NothingAnchored, ReceiptNotReady, RecordDamaged, BodyUnreadable, and errors of key files
+    """
+    troubles: dict[str, str] = {}
+    async with open_base(settings, role="sealer", application="caseledger-rehash") as base:
+        signer = load_ed25519(key_file(settings, settings.log_key))
+        maker = ReceiptMaker(base.log, base.vault, clock=system_clock)
+        run = Rehasher(base.pool, base.log, maker, signer, clock=system_clock)
+        until = await run.begin(size)
+        await run.run(until, lambda done: told(done, until))
+        port = HttpAuthorities()
+        try:
+            for authority in authorities_of(settings):
+                try:
+                    await run.stamp(until, authority, port)
+                except CaseledgerError as error:
+                    troubles[authority.name] = f"{error.code}: {error.detail}"
+        finally:
+            await port.aclose()
+        found = await rehashing.progress(base.pool, base.log.log_no)
+        return next(one for one in found if one.size == until), troubles
+
+
+async def rehash_progress(settings: Settings) -> list[rehashing.Progress]:
+    """Every run over the log of the settings."""
+    async with open_tools(settings, "reader") as tools:
+        return await rehashing.progress(tools.pool, (await _log(tools, settings)).log_no)
 
 
 async def _log(tools: Tools, settings: Settings) -> LogContext:

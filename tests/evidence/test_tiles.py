@@ -16,8 +16,8 @@ from evidence.tiles import (
     TileGrower,
     TileKey,
     TileReader,
-    _place,
     extend,
+    place_of,
     read_tiles,
     root_at,
     store_tiles,
@@ -66,7 +66,7 @@ def test_growing_in_any_steps_gives_the_same_tiles_and_every_earlier_tree(
     for number, (alg, hashes) in enumerate(zip(ALGORITHMS, HASHES, strict=True)):
 
         def get(level: int, at: int, number: int = number) -> bytes:
-            key, depth, offset = _place(number, level, at)
+            key, depth, offset = place_of(number, level, at)
             return Tile.of(ALGORITHMS[number], stored[key]).nodes[depth][offset]
 
         root = tree_root(alg, hashes[:earlier])
