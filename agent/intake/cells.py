@@ -109,7 +109,7 @@ def text_of(cell: Cell, column: str, limit: int) -> str | Defect:
         value = trimmed(cell or "")
     if not value:
         return Defect("required", column, "")
-    if _DAMAGE.search(value):
+    if not value.isascii() and _DAMAGE.search(value):
         return Defect("text-damaged", column, shown(value))
     if not value.isprintable():
         return Defect("control-character", column, shown(value))
