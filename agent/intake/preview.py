@@ -170,8 +170,6 @@ class _Seen:
     def repeated(self) -> Iterator[list[int]]:
         """Positions of rows with the same contract, in file order."""
         hashes = self.hashes
-        if len(set(hashes)) == len(hashes):
-            return
         order = sorted(range(len(hashes)), key=hashes.__getitem__)
         begin = 0
         for at in range(1, len(order) + 1):

@@ -40,6 +40,7 @@ Format = Literal["xlsx", "csv", "jsonl"]
 MAX_TEXT_FILE = 1 << 30
 _ZIP = b"PK\x03\x04"
 _COMPOUND = b"\xd0\xcf\x11\xe0"
+_REMARK_CELLS = 5
 _ROWS_WORDS = frozenset({"#rows", "#行数", "#声明行数", "#笔数"})
 _SUM_WORDS = frozenset({"#sum", "#合计", "#声明金额", "#总额"})
 
@@ -237,11 +238,13 @@ def _sum(cell: Cell) -> int:
 
 
 def _control(row: list[Cell], declared: Declared) -> bool:
-    """Whether a row is a declaration or a remark: its first cell begins with #."""
+    """Whether a row is a declaration or a remark: its first cell begins with #, and there are few."""
     first = next((cell for cell in row if cell is not None), None)
     if not isinstance(first, str) or not cells.trimmed(cells.half_width(first)).startswith("#"):
         return False
     filled = [cell for cell in row if not cells.is_empty(cell)]
+    if len(filled) > _REMARK_CELLS:
+        return False  # a row of data whose contract number begins so: it must come back, not vanish
     for at, cell in enumerate(filled[:-1]):
         key = cells.word(cell).rstrip(":")
         if key in _ROWS_WORDS:

@@ -28,7 +28,7 @@ from protocol.case_row import (
 T = TypeVar("T")
 
 _PERSONS_ONLY = frozenset({Product.CREDIT_CARD, Product.PERSONAL_BUSINESS_LOAN})
-_CONTRACT = re.compile(r"[\w\-/.#()〔〕\[\]·、]+")
+_CONTRACT = re.compile(r"(?!#)[\w\-/.#()〔〕\[\]·、]+")
 _NAME = re.compile(r"[\w\s·•.()（）\-&'’,，、]+")
 _PHONE = re.compile(r"(?:\+?86|0086)?(1[3-9][0-9]{9})")
 _PHONE_DROPPED = re.compile(r"[\s\-]+")

@@ -43,7 +43,7 @@ def edit_workbook(
             pieces = container.stream(name)
             if name == part:
                 pieces = edit_sheet(pieces, column, texts, replace=replace)
-            with out.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
+            with out.open(name, "w", force_zip64=True) as member:
                 for piece in pieces:
                     member.write(piece)
 

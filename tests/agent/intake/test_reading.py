@@ -145,6 +145,11 @@ def test_a_declaration_that_cannot_be_used_is_refused(tmp_path: Path, line: list
         read(path)
 
 
+def test_a_contract_number_that_begins_like_a_remark_does_not_vanish(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [good(1, contract_no="#17")])
+    assert len(read(path)[1]) == 1
+
+
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf\n"])
 def test_an_empty_file_is_named(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.csv"
