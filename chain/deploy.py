@@ -75,7 +75,7 @@ async def deploy(
         say(name)
         encoded = encode_values(interface(name).constructor, arguments[name])
         call = Call(None, creation_code(load_artifact(name), encoded))
-        receipt = await _sent(evm, deployer, network, call, attempts=1 if name == ORDER[0] else 5)
+        receipt = await sent(evm, deployer, network, call, attempts=1 if name == ORDER[0] else 5)
         if receipt.contract != at[name]:
             raise DeploymentMismatch(f"{name} is not at the address computed for it", field=name)
         receipts[name] = receipt
@@ -110,8 +110,8 @@ async def deploy(
     return deployment
 
 
-async def _sent(evm: Evm, deployer: RelayerKey, network: Network, call: Call, attempts: int) -> Receipt:
-    """Each constructor but the first looks at a contract that a node a block behind does not have yet."""
+async def sent(evm: Evm, deployer: RelayerKey, network: Network, call: Call, attempts: int = 5) -> Receipt:
+    """Send a contract creation; its constructor may look at one that a node a block behind has not yet."""
     while True:
         try:
             return await send(

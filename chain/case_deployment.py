@@ -1,0 +1,175 @@
+"""Putting the contracts of the case room on a chain that has those of the ledger, and opening them.
+
+CaseBatches and CaseLedger name each other, so the ledger's address is computed before it exists. Nobody keeps
+a right: what the constructors do not fix, governance decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chain.bindings import (
+    CASE_BATCHES,
+    CASE_LEDGER,
+    EVIDENCE_GUARD,
+    LIFECYCLE,
+    LIFECYCLE_TEST_CLOCK,
+    WORK_CALENDAR,
+    encode_values,
+    interface,
+)
+from chain.bytecode import (
+    batches_immutables,
+    calendar_immutables,
+    case_ledger_immutables,
+    contract_address,
+    creation_code,
+    deployed_code,
+    guard_immutables,
+    load_artifact,
+    policy_immutables,
+)
+from chain.deploy import Network, sent
+from chain.deployment import Deployment
+from chain.errors import DeploymentMismatch
+from chain.evm import Evm
+from chain.governance import Proposal
+from chain.signer import RelayerKey
+from chain.transactions import Call
+from protocol.acts import Domain
+
+NO_GUARD = bytes(20)
+POLICIES = (LIFECYCLE, LIFECYCLE_TEST_CLOCK)
+
+
+@dataclass(frozen=True)
+class PolicyVersion:
+    """A lifecycle of this release: the contract's name, and SHA-256 of its source, known from `cases/`."""
+
+    name: str
+    source_digest: bytes
+
+    def __post_init__(self) -> None:
+        if self.name not in POLICIES:
+            raise DeploymentMismatch(f"{self.name} is no lifecycle of this release", field="policy")
+
+
+@dataclass(frozen=True)
+class CaseContracts:
+    """Addresses, 20 bytes each; `version` is the policy that cases begin with."""
+
+    chain_id: int
+    version: PolicyVersion
+    calendar: bytes
+    guard: bytes
+    policy: bytes
+    batches: bytes
+    ledger: bytes
+
+    @property
+    def batches_domain(self) -> Domain:
+        """Where imports and recalls count."""
+        return Domain(self.chain_id, self.batches)
+
+    @property
+    def ledger_domain(self) -> Domain:
+        """Where every other act on a case counts."""
+        return Domain(self.chain_id, self.ledger)
+
+    @property
+    def at(self) -> dict[str, bytes]:
+        """By the artifact's name."""
+        return {
+            WORK_CALENDAR: self.calendar,
+            EVIDENCE_GUARD: self.guard,
+            self.version.name: self.policy,
+            CASE_BATCHES: self.batches,
+            CASE_LEDGER: self.ledger,
+        }
+
+
+@dataclass(frozen=True)
+class CalendarYear:
+    """A year of working days as `WorkCalendar.setYear` takes it; bit 0 of `low` is 1 January."""
+
+    year: int
+    low: int
+    high: int
+    notice: str
+
+
+async def deploy_cases(
+    evm: Evm,
+    deployer: RelayerKey,
+    network: Network,
+    deployment: Deployment,
+    version: PolicyVersion,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> CaseContracts:
+    """Deploy and check the code.
+
+    Raises DeploymentMismatch, ContractReverted, and what `chain.direct.send` raises.
+    """
+    first = await evm.nonce(deployer.address)
+    names = (WORK_CALENDAR, EVIDENCE_GUARD, version.name, CASE_BATCHES, CASE_LEDGER)
+    at = {name: contract_address(deployer.address, first + i) for i, name in enumerate(names)}
+    registry, log = deployment.registry.address, deployment.evidence_log.address
+    arguments: dict[str, tuple[Any, ...]] = {
+        WORK_CALENDAR: (registry,),
+        EVIDENCE_GUARD: (log,),
+        version.name: ((at[WORK_CALENDAR], at[EVIDENCE_GUARD], NO_GUARD, NO_GUARD),),
+        CASE_BATCHES: (registry, at[CASE_LEDGER]),
+        CASE_LEDGER: (registry, at[CASE_BATCHES]),
+    }
+    for name in names:
+        if progress is not None:
+            progress(name)
+        encoded = encode_values(interface(name).constructor, arguments[name])
+        receipt = await sent(evm, deployer, network, Call(None, creation_code(load_artifact(name), encoded)))
+        if receipt.contract != at[name]:
+            raise DeploymentMismatch(f"{name} is not at the address computed for it", field=name)
+    contracts = CaseContracts(network.chain_id, version, *(at[name] for name in names))
+    await check_cases(evm, deployment, contracts)
+    return contracts
+
+
+async def check_cases(evm: Evm, deployment: Deployment, contracts: CaseContracts) -> None:
+    """The chain has exactly the committed code, immutables filled in. Raises DeploymentMismatch."""
+    for name, expected in expected_case_code(deployment, contracts).items():
+        if await evm.code(contracts.at[name]) != expected:
+            raise DeploymentMismatch(f"the code of {name} is not what this release committed", field=name)
+
+
+def expected_case_code(deployment: Deployment, contracts: CaseContracts) -> dict[str, bytes]:
+    """Runtime code by name, from the record alone."""
+    registry, governance = deployment.registry.address, deployment.governance.address
+    log, chain_id = deployment.evidence_log.address, contracts.chain_id
+    values = {
+        WORK_CALENDAR: calendar_immutables(governance=governance),
+        EVIDENCE_GUARD: guard_immutables(log=log, registry=registry),
+        contracts.version.name: policy_immutables(
+            source_digest=contracts.version.source_digest,
+            test_clock=contracts.version.name == LIFECYCLE_TEST_CLOCK,
+            calendar=contracts.calendar,
+            evidence=contracts.guard,
+        ),
+        CASE_BATCHES: batches_immutables(
+            chain_id, contracts.batches, registry=registry, ledger=contracts.ledger
+        ),
+        CASE_LEDGER: case_ledger_immutables(
+            chain_id, contracts.ledger, registry=registry, governance=governance, batches=contracts.batches
+        ),
+    }
+    return {name: deployed_code(load_artifact(name), immutables) for name, immutables in values.items()}
+
+
+def open_cases(contracts: CaseContracts, years: Sequence[CalendarYear]) -> Proposal:
+    """Set the calendar's years and switch the policy on: one proposal."""
+    set_year = interface(WORK_CALENDAR).function("setYear")
+    calls = [(contracts.calendar, set_year.encode(y.year, y.low, y.high, y.notice)) for y in years]
+    activate = interface(CASE_LEDGER).function("activatePolicy").encode(contracts.policy)
+    calls.append((contracts.ledger, activate))
+    return Proposal(tuple(target for target, _ in calls), tuple(data for _, data in calls))
