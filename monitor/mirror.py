@@ -149,22 +149,24 @@ class Mirror:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until `stop` is set; what fails is shown, kept as an alarm, and tried again."""
-        while not stop.is_set():
-            pause = PAUSE
-            try:
-                if await self.step():
-                    pause = 0.0
-                self.alarm = None
-            except CaseledgerError as error:
-                self._raise_alarm(error)
-                pause = RETRY
-            if pause:
+        try:
+            while not stop.is_set():
+                pause = PAUSE
                 try:
-                    async with asyncio.timeout(pause):
-                        await stop.wait()
-                except TimeoutError:
-                    continue
-        self._drop()
+                    if await self.step():
+                        pause = 0.0
+                    self.alarm = None
+                except CaseledgerError as error:
+                    self._raise_alarm(error)
+                    pause = RETRY
+                if pause:
+                    try:
+                        async with asyncio.timeout(pause):
+                            await stop.wait()
+                    except TimeoutError:
+                        continue
+        finally:
+            self._drop()
 
     async def step(self) -> bool:
         """One round: read events, fetch their leaves, verify, keep; whether there was anything.
