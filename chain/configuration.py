@@ -1,7 +1,7 @@
 """Which chain this home uses: `[chain]` in `caseledger.toml`, or the local network under `net/`.
 
 [chain]
-engine = "qbft"                       # cometbft, qbft or dev
+engine = "qbft"                       # cometbft, qbft, clique or dev
 chain_id = 4242
 network_id = "consortium-1"           # CometBFT chain id; any name for the others
 rpc_urls = ["https://node1.example:8545", "https://node2.example:8545"]
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chain.deploy import Network
 from chain.deployment import ENGINES, Deployment
@@ -21,6 +22,11 @@ from chain.engines import profile
 from chain.errors import ChainError
 from chain.rpc import RpcPool, RpcSettings
 from protocol.expect import UINT53_MAX
+
+if TYPE_CHECKING:
+    from chain.networks.clique import CliqueNetwork
+    from chain.networks.cometbft import CometNetwork
+    from chain.networks.dev import DevNetwork
 
 FILE_NAME = "caseledger.toml"
 TABLE = "chain"
@@ -39,22 +45,23 @@ def network_of(home: Path) -> Network:
     table = _table(home)
     if table is not None:
         return _network(table)
+    engine, local = _local_network(home)
+    return _with_profile(
+        engine, local.evm_chain_id, local.chain_id, tuple(local.rpc_urls), tuple(local.comet_urls)
+    )
+
+
+def _local_network(home: Path) -> tuple[str, CometNetwork | CliqueNetwork | DevNetwork]:
+    from chain.networks.clique import CliqueNetwork
     from chain.networks.cometbft import CometNetwork
     from chain.networks.dev import DevNetwork
     from chain.networks.errors import NetworkMissing
 
-    engine = "cometbft"
-    local: CometNetwork | DevNetwork
-    try:
-        local = CometNetwork.load(home)
-    except NetworkMissing as missing:
-        try:
-            local, engine = DevNetwork.load(home), "dev"
-        except NetworkMissing:
-            raise missing from None
-    return _with_profile(
-        engine, local.evm_chain_id, local.chain_id, tuple(local.rpc_urls), tuple(local.comet_urls)
-    )
+    with suppress(NetworkMissing):
+        return "clique", CliqueNetwork.load(home)
+    with suppress(NetworkMissing):
+        return "dev", DevNetwork.load(home)
+    return "cometbft", CometNetwork.load(home)
 
 
 def open_pool(

@@ -21,7 +21,7 @@ from protocol.identifiers import format_address, parse_address, parse_hex32
 
 FILE_NAME = "deployment.json"
 VERSION = 1
-ENGINES = ("cometbft", "qbft", "dev")
+ENGINES = ("cometbft", "qbft", "clique", "dev")
 _MAX_FILE = 1 << 20
 _MAX_URLS = 64
 

@@ -38,6 +38,7 @@ class EngineProfile:
     label_en: str
     finality: Finality
     proof: Proof
+    proof_following: int
     poa_extra_data: bool
     min_gas_price: int
     base_fee: bool

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from chain.bindings import EVIDENCE_LOG, interface
 from chain.capture import header_rlp
+from chain.capture_clique import signers_at as clique_signers
 from chain.consortium import Consortium, LogEntry
 from chain.deploy import check
 from chain.deployment import Deployment
@@ -263,9 +264,11 @@ async def _epochs(
         return tuple(held)
     if kind == "ics23":
         mark, members = _comet_mark(pool), _comet_members(pool)
+    elif kind == "mpt-clique":
+        mark, members = _address_mark(_clique_members(pool)), _clique_members(pool)
     else:
-        mark, members = _qbft_mark(pool), _qbft_members(pool)
-    newest = quantity(await pool.call("eth_blockNumber", []))
+        mark, members = _address_mark(_qbft_members(pool)), _qbft_members(pool)
+    newest = max(deployment.block, quantity(await pool.call("eth_blockNumber", [])) - pool.profile.depth)
     out = list(held)
     if out and out[-1].to_height is not None:
         start = out[-1].to_height + 1
@@ -353,9 +356,9 @@ def _comet_members(pool: RpcPool) -> Callable[[int], Awaitable[Sequence[Member]]
     return members
 
 
-def _qbft_mark(pool: RpcPool) -> Callable[[int], Awaitable[bytes]]:
-    members = _qbft_members(pool)
-
+def _address_mark(
+    members: Callable[[int], Awaitable[Sequence[Member]]],
+) -> Callable[[int], Awaitable[bytes]]:
     async def mark(height: int) -> bytes:
         return b"".join(member.public_key for member in await members(height))
 
@@ -369,5 +372,12 @@ def _qbft_members(pool: RpcPool) -> Callable[[int], Awaitable[Sequence[Member]]]
         if header.block_hash != binary(block["hash"], 32):
             raise ChainError(f"a node's header {height} does not hash to its block")
         return [Member(address, 1) for address in header.validators]
+
+    return members
+
+
+def _clique_members(pool: RpcPool) -> Callable[[int], Awaitable[Sequence[Member]]]:
+    async def members(height: int) -> Sequence[Member]:
+        return [Member(address, 1) for address in await clique_signers(pool, height)]
 
     return members

@@ -38,6 +38,7 @@ _TEXT = {
     "block": Text(
         "出块间隔，如 1s（默认约 0.5 秒）", "time between blocks, such as 1s (about 0.5 s by default)"
     ),
+    "engine": Text("cometbft（默认）或 clique", "cometbft (default) or clique"),
     "home": Text(
         "数据目录（默认 CASELEDGER_HOME 或 .caseledger）", "data folder (CASELEDGER_HOME or .caseledger)"
     ),
@@ -111,6 +112,9 @@ def add_parser(subparsers: Any, help_text: str = "", lang: Language | None = Non
             action.add_argument(
                 "--validators", type=int, default=None, help=_TEXT["validators"].choose(words)
             )
+            action.add_argument(
+                "--engine", choices=["cometbft", "clique"], default=None, help=_TEXT["engine"].choose(words)
+            )
             action.add_argument("--reserve", type=int, default=0, help=_TEXT["reserve"].choose(words))
             action.add_argument("--block-time", default=None, help=_TEXT["block"].choose(words))
         if name in ("kill", "restart", "join", "leave"):
@@ -132,6 +136,7 @@ def _asked_language() -> str | None:
 def run(args: argparse.Namespace) -> int:
     """Do the action. Exit code 0, or 3 from `status` when no blocks are made. Errors are raised."""
     from chain.networks.cometbft import CometNetwork
+    from cli import net_clique
 
     lang = language(getattr(args, "lang", None))
     home = (args.home or _default_home()).resolve()
@@ -148,28 +153,36 @@ def run(args: argparse.Namespace) -> int:
             print(_TEXT[name].format(lang, **values))
         return 0
 
+    clique = net_clique.existing(home)
+    if args.action == "up" and (args.engine == "clique" or (args.engine is None and clique is not None)):
+        made = net_clique.up(args, home, progress)
+        return say("up", n=len(made.rpc_urls), s=time.monotonic() - begun)
     if args.action == "up":
         options: dict[str, Any] = {"reserve": args.reserve} if args.reserve else {}
         if args.block_time:
             options["timeout_commit"] = args.block_time
-        network = CometNetwork.ensure(home, validators=args.validators, progress=progress, **options)
-        network.up(progress=progress)
-        return say("up", n=len(network.rpc_urls), s=time.monotonic() - begun)
-    network = CometNetwork.load(home)
+        started = CometNetwork.ensure(home, validators=args.validators, progress=progress, **options)
+        started.up(progress=progress)
+        return say("up", n=len(started.rpc_urls), s=time.monotonic() - begun)
+    network = clique or CometNetwork.load(home)
     if args.action == "down":
         return say("down", n=network.down())
-    if args.action == "status":
+    if args.action == "status" and isinstance(network, CometNetwork):
         status = network.status()
         print(_as_json(status) if args.json else _as_table(status, lang))
         return 0 if status.moving else EXIT_DOWN
+    if args.action == "status" and clique is not None:
+        return 0 if net_clique.show(clique, args, lang) else EXIT_DOWN
     if args.action == "kill":
         return say("killed" if network.kill(args.node) else "was_dead", n=args.node)
     if args.action == "restart":
         network.restart(args.node, progress=progress)
         return say("restarted", n=args.node, s=time.monotonic() - begun)
-    if args.action == "join":
+    if args.action in ("join", "leave") and not isinstance(network, CometNetwork):
+        raise net_clique.ActionNotOnThisEngine("signers are voted in and out by the signers", field="action")
+    if args.action == "join" and isinstance(network, CometNetwork):
         return say("joined", n=args.node, s=network.join(args.node, progress=progress))
-    if args.action == "leave":
+    if args.action == "leave" and isinstance(network, CometNetwork):
         return say("left", n=args.node, s=network.leave(args.node))
     if not args.yes:
         answer = input(_TEXT["ask"].format(lang, p=home)) if sys.stdin.isatty() else ""
@@ -218,12 +231,11 @@ def _row(node: NodeStatus, lang: Language) -> list[str]:
     def megabytes(value: int | None) -> str:
         return "–" if value is None else f"{value / 1e6:.0f} MB"
 
-    controller = _CONTROLLERS.get(node.controller)
     signs = None if node.signs is None else Text("是", "yes") if node.signs else Text("否", "no")
     state = show(node.height) if node.running else Text("已停", "down").choose(lang)
     return [
         str(node.number),
-        controller.choose(lang) if controller else node.controller,
+        controller_name(node.controller, lang),
         _ROLES[node.role].choose(lang),
         state,
         show(node.block_age, "{:.1f} s"),
@@ -234,6 +246,12 @@ def _row(node: NodeStatus, lang: Language) -> list[str]:
         megabytes(node.disk_bytes),
         megabytes(node.disk_bytes_per_day),
     ]
+
+
+def controller_name(slug: str, lang: Language) -> str:
+    """Who controls a node, as people call it."""
+    known = _CONTROLLERS.get(slug)
+    return known.choose(lang) if known else slug
 
 
 def _width(text: str) -> int:

@@ -12,6 +12,7 @@ import os
 import time
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,9 +118,12 @@ def ends_of(given: Sequence[str]) -> dict[int, int]:
 
 def local_validators(home: Path) -> dict[bytes, str]:
     """Validator key → controller of the network under this home; none for an external one."""
+    from chain.networks.clique import CliqueNetwork
     from chain.networks.cometbft import CometNetwork
     from chain.networks.errors import NetworkMissing
 
+    with suppress(NetworkMissing):
+        return CliqueNetwork.load(home).signers
     try:
         keys = CometNetwork.load(home).consensus_keys
     except NetworkMissing:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from chain.networks.clique import CliqueNetwork
 from chain.networks.cometbft import CometNetwork
 from chain.networks.dev import DevNetwork
 from chain.networks.errors import NetworkError
@@ -58,6 +59,8 @@ def _remove(home: Path) -> None:
         CometNetwork.load(home).down()
     with contextlib.suppress(NetworkError):
         DevNetwork.load(home).down()
+    with contextlib.suppress(NetworkError):
+        CliqueNetwork.load(home).down()
     with contextlib.suppress(Exception):
         Cluster(home).destroy()
     shutil.rmtree(home, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.chain
 
 
 def named(ledger: Ledger) -> dict[bytes, tuple[str, int]]:
-    keys = {b64decode(key): who for who, key in ledger.network.consensus_keys.items()}
+    keys = ledger.validator_keys
     return trustfile.named_validators(ledger.consortium, keys)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import time
@@ -74,7 +73,7 @@ def anchored(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Anchor
             for count in COUNTS:
                 await ledger.send(evm, ledger.anchor_call(log, count))
             operator.leaves = log.leaves
-            keys = {base64.b64decode(key): who for who, key in ledger.network.consensus_keys.items()}
+            keys = ledger.validator_keys
             made = await trustfile.draft(
                 pool,
                 ledger.deployment,

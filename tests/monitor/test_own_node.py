@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import dataclasses
 import functools
@@ -62,7 +61,7 @@ def anchored(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Anchor
             for count in (5, 3, 4):
                 await ledger.send(evm, ledger.anchor_call(log, count))
             operator.leaves = log.leaves
-            keys = {base64.b64decode(key): who for who, key in ledger.network.consensus_keys.items()}
+            keys = ledger.validator_keys
             made = await trustfile.draft(
                 pool,
                 ledger.deployment,

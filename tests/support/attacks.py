@@ -14,7 +14,7 @@ from protocol.entry import Continuation, EvidenceClass
 from protocol.keyslot import KeySlot, KeyState
 from tests.support.fakechain import seeded
 from tests.support.world import AT, LINK_TIME, SUBMITTER, World, signed
-from verifier.chainproof import Ics23Proof, MptQbftProof
+from verifier.chainproof import Ics23Proof, MptCliqueProof, MptQbftProof
 from verifier.cometbft import CommitSig
 from verifier.content import ContentDigests
 from verifier.receipt import Core, Receipt
@@ -23,6 +23,7 @@ from verifier.verify import verify_receipt
 
 WORLD = World()
 QBFT = World(kind="mpt-qbft")
+CLIQUE = World(kind="mpt-clique", headers=4)
 DEV = World(kind="none")
 SLOT = WORLD.slot
 EPOCH = WORLD.payload.chains[0].epochs[0]
@@ -79,6 +80,14 @@ def swapped_nodes() -> bytes:
     return proof_of(QBFT, link=proof.key, key=proof.link)
 
 
+def borrowed_headers() -> bytes:
+    """Blocks of the same signers that lie on another block of this height."""
+    own, other = CLIQUE.core.proof, CLIQUE.but(chain_id=7778).core.proof
+    assert isinstance(own, MptCliqueProof)
+    assert isinstance(other, MptCliqueProof)
+    return proof_of(CLIQUE, headers=(own.headers[0], *other.headers[1:]))
+
+
 def signed_by_a_stranger(world: World) -> bytes:
     other = world.but(signer="stranger")
     submission = dataclasses.replace(world.core.submission, signature=other.core.submission.signature)
@@ -116,7 +125,7 @@ class Case:
 
 def broken(world: World, verdict: str, code: str, status: Status = Status.FAIL) -> Case:
     """A world that breaks a rule by itself, under the trust file of the intact one of its kind."""
-    intact = {"ics23": WORLD, "mpt-qbft": QBFT, "none": DEV}[world.kind]
+    intact = {"ics23": WORLD, "mpt-qbft": QBFT, "mpt-clique": CLIQUE, "none": DEV}[world.kind]
     return Case(verdict, code, world.receipt, intact.trust, status)
 
 
@@ -304,5 +313,19 @@ ATTACKS: dict[str, Case] = {
     # neutrality
     "two validators of one interest group": reduced(
         World(groups=(1, 1, 2, 3)), "neutrality", "NeutralityNotMet"
+    ),
+    # Clique
+    "Clique: depth is no finality": reduced(CLIQUE, "finality", "DepthFinality"),
+    "Clique: other signers": broken(
+        World(kind="mpt-clique", seed="others"), "finality", "CliqueSignerUnknown"
+    ),
+    "Clique: too few blocks on top": broken(
+        World(kind="mpt-clique", headers=2), "finality", "CliqueDepthMissing"
+    ),
+    "Clique: blocks of another chain on top": Case(
+        "finality", "CliqueParentMismatch", borrowed_headers(), CLIQUE.trust
+    ),
+    "Clique: twin that claims this chain id": Case(
+        "append-only", "BatchLinkMismatch", relabelled(CLIQUE.but(chain_id=7778), CLIQUE), CLIQUE.trust
     ),
 }  # fmt: skip

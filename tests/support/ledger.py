@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +17,11 @@ from chain import deploy, direct, governance
 from chain.bindings import EVIDENCE_LOG, interface
 from chain.consortium import Consortium, development
 from chain.deployment import Deployment
-from chain.engines import profile
+from chain.engines import EngineProfile, profile
 from chain.errors import ContractReverted
 from chain.evm import Evm, Receipt
 from chain.governance import Proposal
+from chain.networks.clique import CliqueNetwork
 from chain.networks.cometbft import CometNetwork
 from chain.outbox import Outbox, Settings
 from chain.rpc import RpcPool, RpcSettings
@@ -59,14 +61,22 @@ class FolderKeys:
 class Ledger:
     """What tests of the chain room stand on. Relayer 4 sends directly; lanes use relayers 1 to 3."""
 
-    network: CometNetwork
+    network: CometNetwork | CliqueNetwork
     home: Path
     consortium: Consortium
     deployment: Deployment
+    engine: EngineProfile = field(default_factory=lambda: profile("cometbft"))
 
     def key(self, name: str) -> Secp256k1Key:
         """An organisation's key: `court-act`, `centre-anchor`, …"""
         return key_files.load_secp256k1(self.home / "keys" / f"{name}.json")
+
+    @property
+    def validator_keys(self) -> dict[bytes, str]:
+        """Key of each validator and who controls it."""
+        if isinstance(self.network, CliqueNetwork):
+            return self.network.signers
+        return {b64decode(key): who for who, key in self.network.consensus_keys.items()}
 
     def relayer(self, number: int) -> RelayerKey:
         return load_relayer(self.network.home / "keys" / f"relayer-{number}.key")
@@ -75,7 +85,12 @@ class Ledger:
         return load_relayer(self.network.home / "keys" / "deployer.key")
 
     def settings(self, **changes: Any) -> Settings:
-        return Settings(chain_id=self.deployment.chain_id, gas_price=1, **changes)
+        facts: dict[str, Any] = {
+            "gas_price": self.engine.min_gas_price,
+            "depth": self.engine.depth,
+            "revert_costs_limit": self.engine.revert_gas == "limit",
+        }
+        return Settings(chain_id=self.deployment.chain_id, **(facts | changes))
 
     def outbox(self, *numbers: int, **changes: Any) -> Outbox:
         keys = [self.relayer(n) for n in numbers]
@@ -90,18 +105,19 @@ class Ledger:
     ) -> AsyncIterator[RpcPool]:
         async with RpcPool(
             list(urls) or self.network.rpc_urls,
-            profile("cometbft"),
+            self.engine,
             chain_id=self.network.evm_chain_id,
             comet_urls=list(comet) or self.network.comet_urls,
-            comet_chain_id=self.network.chain_id,
+            comet_chain_id=self.network.chain_id if self.engine.comet_rpc else None,
             settings=settings,
         ) as pool:
             yield pool
 
     async def send(self, evm: Evm, call: Call, relayer: int = 4) -> Receipt:
         return await direct.send(
-            evm, self.relayer(relayer), call, chain_id=self.deployment.chain_id, gas_price=1
-        )
+            evm, self.relayer(relayer), call, chain_id=self.deployment.chain_id,
+            gas_price=self.engine.min_gas_price,
+        )  # fmt: skip
 
     async def pass_proposal(
         self, evm: Evm, proposal: Proposal, voters: Sequence[str] = ("centre", "court", "regulator")
@@ -165,26 +181,29 @@ class HandMadeLog:
         return act, proof
 
 
-async def found(network: CometNetwork, home: Path, **options: Any) -> Ledger:
+async def found(
+    network: CometNetwork | CliqueNetwork, home: Path, engine: EngineProfile | None = None, **options: Any
+) -> Ledger:
     """Deploy a fresh development consortium on a running network."""
+    facts = engine or profile("cometbft")
     consortium = development(FolderKeys(home / "keys"), **options)
     deployer = load_relayer(network.home / "keys" / "deployer.key")
-    async with RpcPool(network.rpc_urls, profile("cometbft"), chain_id=network.evm_chain_id) as pool:
+    async with RpcPool(network.rpc_urls, facts, chain_id=network.evm_chain_id) as pool:
         deployment = await deploy.deploy(
             Evm(pool),
             deployer,
             deploy.Network(
-                "cometbft",
+                facts.name,
                 network.evm_chain_id,
                 network.chain_id,
                 tuple(network.rpc_urls),
                 tuple(network.comet_urls),
-                1,
+                facts.min_gas_price,
             ),
             consortium.rules(),
         )
     deployment.save(home)
-    return Ledger(network, home, consortium, deployment)
+    return Ledger(network, home, consortium, deployment, facts)
 
 
 @asynccontextmanager

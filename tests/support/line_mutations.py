@@ -29,6 +29,7 @@ GOOD = {
 }
 COMETBFT = _load("recorded/cometbft.json")["vectors"]
 QBFT = _load("recorded/qbft.json")
+CLIQUE = _load("recorded/clique.json")["proofs"]
 
 
 def consistency(alg: HashAlg, leaves: list[bytes], old: int, whole: bool = True) -> list[bytes]:
@@ -113,12 +114,27 @@ def _qbft(rng: random.Random) -> dict[str, Any]:
     return dict(line)
 
 
+def _clique(rng: random.Random) -> dict[str, Any]:
+    line = copy.deepcopy(rng.choice(CLIQUE))
+    how = rng.random()
+    if how < 0.3:
+        at = rng.randrange(len(line["headers"]))
+        line["headers"][at] = inner_mutations.rlp_changed(rng, _unhex(line["headers"][at])).hex()
+        line["broken"] = True
+    elif how < 0.5:
+        cut = rng.randrange(len(line["headers"]))
+        line["headers"] = line["headers"][cut:] if rng.random() < 0.5 else line["headers"][:cut]
+        line["broken"] = True
+    return dict(line)
+
+
 def _unhex(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
 MAKERS = {
     "merkle": _merkle, "entry": _entry, "ics23": _ics23, "mpt-qbft": _qbft,
+    "mpt-clique": _clique,
     "checkpoint": checkpoint_lines.checkpoint_line, "cosignature": checkpoint_lines.cosignature_line,
     "policy": checkpoint_lines.policy_line, "sm2": checkpoint_lines.sm2_line,
 }  # fmt: skip

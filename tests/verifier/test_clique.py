@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,6 +241,18 @@ def test_random_headers_are_refused_without_a_crash(data: bytes, wrap: int) -> N
         data = rlp.encode([*fields[:12], data, *fields[13:]])
     with pytest.raises(CaseledgerError):
         clique.verify_headers([data], [bytes(20)])
+
+
+def test_recorded_headers_have_their_hash_and_signers() -> None:
+    path = Path(__file__).parents[1] / "vectors" / "recorded" / "clique.json"
+    for line in json.loads(path.read_text())["proofs"]:
+        raws = [bytes.fromhex(raw[2:]) for raw in line["headers"]]
+        signers = [bytes.fromhex(one[2:]) for one in line["signers"]]
+        headers, sealers = clique.verify_headers(raws, signers)
+        assert headers[0].block_hash.hex() == line["block_hash"][2:]
+        assert ["0x" + one.hex() for one in sealers] == [one.lower() for one in line["sealers"]]
+        for header in headers:
+            assert list(header.signers) == (signers if header.number % 16 == 0 else [])
 
 
 # The kind in a receipt

@@ -176,7 +176,8 @@ def compare_lines(kind: str, seed: int, count: int) -> Counter[str]:
 
 
 KINDS = {
-    "merkle": 8, "entry": 12, "ics23": 12, "mpt-qbft": 14, "checkpoint": 6, "cosignature": 7, "policy": 6,
+    "merkle": 8, "entry": 12, "ics23": 12, "mpt-qbft": 14, "mpt-clique": 14,
+    "checkpoint": 6, "cosignature": 7, "policy": 6,
     "sm2": 5,
 }  # fmt: skip
 """How many different codes a run meets at least."""
@@ -291,7 +292,12 @@ def test_the_frozen_vectors_come_out_as_written() -> None:
                 assert process.ask(row["line"])["code"] == row["code"], row["name"]
     recorded = json.loads((VECTORS / "recorded" / "qbft.json").read_text())
     comet = json.loads((VECTORS / "recorded" / "cometbft.json").read_text())
-    rows = {"mpt-qbft": recorded["storage_proofs"] + recorded["headers"], "ics23": comet["vectors"]}
+    clique = json.loads((VECTORS / "recorded" / "clique.json").read_text())
+    rows = {
+        "mpt-qbft": recorded["storage_proofs"] + recorded["headers"],
+        "ics23": comet["vectors"],
+        "mpt-clique": clique["proofs"],
+    }
     for kind, entries in rows.items():
         with second(kind) as process:
             for entry in entries:
