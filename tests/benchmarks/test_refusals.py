@@ -11,7 +11,7 @@ from benchmarks.attested import _holds
 from benchmarks.rows import BenchFailed
 from benchmarks.watching import _ed25519, _forged, _requests
 from evidence.certificate import pdf
-from evidence.certificate.build import Options, build
+from evidence.certificate.build import ONE_BY_ONE, Options, build
 from monitor.witness import AddCheckpoint
 from protocol.checkpoint import verify_checkpoint
 from protocol.errors import CaseledgerError
@@ -34,10 +34,17 @@ def test_a_forged_checkpoint_is_the_same_one_with_another_signature() -> None:
         verify_checkpoint(key.public_key, wrong.checkpoint, wrong.note.signatures[0].signature)
 
 
-def test_a_certificate_without_one_of_its_receipts_is_noticed() -> None:
-    world = filing(2, version=2)
-    entries = world.entries(["a.pdf", "b.pdf"])
-    made = pdf.render(build(entries[:1], world.trust, Options(languages=("en",))))
-    _holds(made, [entries[0].receipt])
+@pytest.mark.parametrize("count", [2, ONE_BY_ONE + 1])
+def test_a_certificate_without_one_of_its_receipts_is_noticed(count: int) -> None:
+    world = filing(count, version=2)
+    entries = world.entries([None] * count)
+    made = pdf.render(build(entries[:-1] if count == 2 else entries, world.trust, Options(languages=("en",))))
+    receipts = [entry.receipt for entry in entries]
+    _holds(made, receipts[:1])
     with pytest.raises(BenchFailed):
-        _holds(made, [entry.receipt for entry in entries])
+        _holds(made, [*receipts, receipts[0] + b"x"])
+    if count > ONE_BY_ONE:
+        _holds(made, receipts)
+    else:
+        with pytest.raises(BenchFailed):
+            _holds(made, receipts)
