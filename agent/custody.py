@@ -41,6 +41,12 @@ class CustodyEventMissing(AgentError):
     title = "the custody sheet leaves out an event of ours"
 
 
+class CustodyNotRecorded(AgentError):
+    """An event that was to be recorded first was refused; what it was about was not done."""
+
+    title = "custody event refused, nothing was opened"
+
+
 @dataclass(frozen=True)
 class NextPlace:
     """What a gateway says of an item: where the next event goes, and what its header repeats."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 VALIDATORS = 4
 KILLED = 4
+BANK, COURT = 5, 3
+"""Indexes of bank A, whose agent the demo runs, and of the court."""
 FOLDER = "demo"
 RECEIPT_SECONDS = "120"
 BLOCKS_AFTER_KILL = 3
@@ -52,6 +54,10 @@ _TEXTS = {
     "attested": Text(
         "  ✓ 见证联署：{witnesses}；时间戳机构：{authorities}，各签各的",
         "  ✓ cosigned by the witnesses {witnesses}; stamped by the time authorities {authorities}",
+    ),
+    "custody": Text(
+        "  ✓ 甲银行移交、法院签收，流转单 {events} 条逐条相接",
+        "  ✓ bank A hands over, the court takes over: {events} custody events, each after the other",
     ),
     "down": Text("三、停掉网关、数据库和整条链", "3. Gateway, database and the whole chain are stopped"),
     "stopped": Text("  ✓ 没有进程存活，端口不再应答", "  ✓ no process lives, no port answers"),
@@ -143,6 +149,7 @@ class Demo:
         self._stack.up(validators=VALIDATORS)
         documents = self._anchor()
         self._attest(documents[0])
+        self._hand_over(documents[0])
         self._stop()
         self._verify(isolation, documents)
 
@@ -226,6 +233,26 @@ class Demo:
             authorities=", ".join(sorted(authorities)),
         )
 
+    def _hand_over(self, document: Document) -> None:
+        """Bank A gives the original to the court, and both sign; the sheet is kept beside the receipt."""
+        move = ("--kind", "transfer", "--from", str(BANK), "--to", str(COURT))
+        for key, purpose in (("bank-a-act", "移交原件"), ("court-act", "签收原件")):
+            answer = self._caseledger(
+                "evidence", "custody", "add", document.evidence_id, *move, "--purpose", purpose, "--key", key
+            )
+            self._require(answer["state"] == "ACCEPTED", "CustodyRefused", str(answer.get("code")))
+        deadline = time.monotonic() + ATTESTED_SECONDS
+        while True:
+            answer = self._caseledger(
+                "evidence", "custody", "list", document.evidence_id, "--receipt", str(document.receipt),
+                "--out", str(sheet_of(document.receipt)),
+            )  # fmt: skip
+            if answer["facts"]["custodyEvents"] == 2 and answer["verdict"]["status"] == "PASS":
+                break
+            self._require(time.monotonic() < deadline, "CustodyMissing", str(answer["verdict"]["code"]))
+            time.sleep(0.5)
+        self.say("custody", events=answer["facts"]["custodyEvents"])
+
     # 3
 
     def _stop(self) -> None:
@@ -251,11 +278,13 @@ class Demo:
             "receipt": document.receipt.name,
             "trust-file": self._stack.trust_path.name,
         }
-        for source in (document.path, document.receipt, self._stack.trust_path):
+        for source in (document.path, document.receipt, sheet_of(document.receipt), self._stack.trust_path):
             shutil.copy(source, self._court / source.name)
         self.say("court", how=_TEXTS[isolation.name].choose(self._lang))
         report = self._isolated(isolation, names)
         self._require(report["result"] == "VALID", "NotValid", f"the court's result is {report['result']}")
+        custody = next(one for one in report["verdicts"] if one["name"] == "custody")
+        self._require(custody["status"] == "PASS", "NotValid", f"the court's custody is {custody['code']}")
         self.say("verdict", file=names["file"], result=report["result"])
         self.say("certificate", path=self._certificate(isolation, names))
         self.say("tamper")
@@ -316,6 +345,11 @@ class Demo:
     def _require(condition: bool, code: str, detail: str) -> None:
         if not condition:
             raise DemoFailed(f"{code}: {detail}")
+
+
+def sheet_of(receipt: Path) -> Path:
+    """Where the custody sheet lies beside a receipt."""
+    return receipt.with_name(receipt.name.removesuffix(".clr") + ".clc")
 
 
 def changed(data: bytes) -> bytes:

@@ -71,6 +71,9 @@ _TEXTS = {
         "承诺逾期未兑现 {count} 份（凭据已留存）", "{count} promises not kept; the proof is in the journal"
     ),
     "none": Text("没有记录。", "nothing."),
+    "purpose": Text(
+        "先登记一条查阅（事由），再解密", "record an access in the custody log first, with this reason"
+    ),
     "opened": Text("已解密 {size} 字节：{path}", "{size} bytes decrypted: {path}"),
 }
 
@@ -141,6 +144,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     opening.add_argument("receipt", type=Path, metavar="RECEIPT")
     opening.add_argument("--out", type=Path, required=True, metavar="FILE")
     opening.add_argument("--hpke-key", metavar="NAME")
+    opening.add_argument("--purpose", metavar="TEXT", help=_TEXTS["purpose"].choose(lang))
 
     evidence_custody.add_parser(verbs, common)
 
@@ -610,7 +614,7 @@ def _open(session: Session) -> int:
     from agent.opening import open_content
     from agent.profile import hpke_key
     from agent.receipts import GOOD_RESULTS
-    from protocol.entry import Body
+    from protocol.entry import Body, evidence_id
     from verifier.receipt import Receipt
     from verifier.verify import verify_receipt
 
@@ -621,6 +625,8 @@ def _open(session: Session) -> int:
     if report.result.value not in GOOD_RESULTS or core.body is None:
         raise ContentUnavailable(f"the receipt is {report.result.value}", field="receipt")
     key = hpke_key(session.profile.home, session.args.hpke_key, session.profile.organisation)
+    if session.args.purpose is not None:
+        evidence_custody.record_access(session, evidence_id(core.leaf), session.args.purpose)
     size = open_content(Body.parse(core.body), key, session.gateways[0], session.args.out)
     session.say("opened", size=size, path=session.args.out)
     return EXIT_OK

@@ -14,10 +14,11 @@ from protocol.i18n import Language, Text
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from agent.custody_journal import CustodyJournal, EventDraft
+    from agent.custody_journal import CustodyJournal, EventDraft, JournaledEvent
     from cli.evidence import Session
 
 EXIT_FAILED = 1
+DEFAULT_PATIENCE = 60.0
 _TEXTS = {
     "add": Text("登记一次流转（查阅、复制、导出、移交、核验、删除）", "record one custody event"),
     "list": Text("取回保管流转单，离线核验后列出", "fetch the custody sheet, verify it offline, list it"),
@@ -76,7 +77,7 @@ def add_parser(
     add.add_argument("--file", type=Path, metavar="FILE", help=words("file"))
     add.add_argument("--result", choices=_results(), help=words("result"))
     add.add_argument("--at", metavar="TIME", help=words("at"))
-    add.add_argument("--patience", type=float, default=60.0, metavar="SECONDS")
+    add.add_argument("--patience", type=float, default=DEFAULT_PATIENCE, metavar="SECONDS")
 
     listing = acts.add_parser("list", help=words("list"), description=words("list"))
     common(listing)
@@ -127,14 +128,29 @@ def _draft(session: Session) -> EventDraft:
     )
 
 
-def _add(session: Session, journal: CustodyJournal) -> int:
-    from agent.custody import CustodyWriter, check_draft
-    from agent.journal import State
-    from protocol.custody import CustodyEvent
-    from protocol.identifiers import parse_hex32
+def record_access(session: Session, item: bytes, purpose: str) -> None:
+    """Record that this organisation is about to open an item's content.
 
-    session.need_gateway()
-    item, draft = parse_hex32(session.args.id, "id"), _draft(session)
+    Raises:
+        CustodyNotRecorded, and what the writer raises
+    """
+    from agent.custody import CustodyNotRecorded
+    from agent.custody_journal import CustodyJournal, EventDraft
+    from agent.journal import State
+
+    draft = EventDraft(int(CustodyKind.ACCESS), int(time.time()), purpose)
+    with CustodyJournal(session.profile.custody_path) as journal:
+        event = _record(session, journal, item, draft, DEFAULT_PATIENCE)
+    if event.state is not State.ACCEPTED:
+        raise CustodyNotRecorded(event.code or "", field="purpose")
+
+
+def _record(
+    session: Session, journal: CustodyJournal, item: bytes, draft: EventDraft, patience: float
+) -> JournaledEvent:
+    """Journal an event and deliver it, with all that wait."""
+    from agent.custody import CustodyWriter, check_draft
+
     check_draft(item, draft)
     number = journal.add(item, draft)
     CustodyWriter(
@@ -145,9 +161,19 @@ def _add(session: Session, journal: CustodyJournal) -> int:
         session.profile.organisation,
         clock=time.time,
         sleep=time.sleep,
-        patience=session.args.patience,
+        patience=patience,
     ).run()
-    event = journal.event(number)
+    return journal.event(number)
+
+
+def _add(session: Session, journal: CustodyJournal) -> int:
+    from agent.journal import State
+    from protocol.custody import CustodyEvent
+    from protocol.identifiers import parse_hex32
+
+    session.need_gateway()
+    item, draft = parse_hex32(session.args.id, "id"), _draft(session)
+    event = _record(session, journal, item, draft, session.args.patience)
     if event.state is not State.ACCEPTED or event.evidence_id is None or event.body is None:
         if session.args.json:
             session.emit({"state": str(event.state), "code": event.code})

@@ -8,7 +8,6 @@ from typing import Any
 
 import asyncpg
 
-from evidence.batches import last_anchored
 from evidence.errors import CustodyLogMissing, EvidenceNotFound, ReceiptNotReady
 from evidence.logs import LogContext, load_logs
 from evidence.ports import Clock, PromiseSigner, system_clock
@@ -22,6 +21,9 @@ from protocol.hashing import sha256, sm3
 from storage.db import TRANSIENT, AnyConnection, Pool, unavailable
 from verifier.custody import encode
 
+PROOF_SECONDS = 1800
+"""How long an anchored batch may wait for its proof before sheets wait too: after an hour a statement that
+leaves it out would prove our own fault."""
 LAST_EVENTS = 1000
 """Of a chain that is shown as accepted."""
 
@@ -38,6 +40,14 @@ _EVENTS = """
                   ORDER BY b.new_size LIMIT 1) b ON true
     LEFT JOIN evidence.anchor a ON a.log_no = c.log_no AND a.number = b.number
     WHERE c.item = $1 ORDER BY c.number DESC LIMIT $2"""
+
+_PROVED = """
+    SELECT b.new_size, b.root_sha256, b.root_sm3 FROM evidence.batch b
+    JOIN evidence.batch_proof USING (log_no, number)
+    WHERE log_no = $1 ORDER BY number DESC LIMIT 1"""
+_UNPROVED = """
+    SELECT min(a.anchored_at) FROM evidence.anchor a WHERE a.log_no = $1 AND NOT EXISTS (
+        SELECT FROM evidence.batch_proof p WHERE p.log_no = a.log_no AND p.number = a.number)"""
 
 
 @dataclass(frozen=True)
@@ -124,8 +134,13 @@ class CustodyService:
             raise unavailable(error) from error
 
     async def _sheet(self, conn: AnyConnection, identity: bytes) -> bytes:
-        newest = await last_anchored(conn, self.log.log_no)
-        rows = [row for row in reversed(await conn.fetch(_EVENTS, identity, MAX_EVENTS + 1)) if _counts(row)]
+        newest = await self._newest(conn)
+        size = newest["new_size"] if newest else 0
+        rows = [
+            row
+            for row in reversed(await conn.fetch(_EVENTS, identity, MAX_EVENTS + 1))
+            if self._counts(row, size)
+        ]
         if len(rows) > MAX_EVENTS:
             raise LimitExceeded(f"more than {MAX_EVENTS} events", field="id")
         receipts = await self._receipts(conn, rows)
@@ -134,12 +149,35 @@ class CustodyService:
             item=identity,
             count=len(rows),
             head=rows[-1]["event_hash"] if rows else None,
-            size=newest.new_size if newest else 0,
-            root_sha256=newest.root_sha256 if newest else sha256(b""),
-            root_sm3=newest.root_sm3 if newest else sm3(b""),
+            size=size,
+            root_sha256=newest["root_sha256"] if newest else sha256(b""),
+            root_sm3=newest["root_sm3"] if newest else sm3(b""),
             stated_at=self._clock(),
         )
         return encode(stated, self._signer.sign(STATEMENT_TAG + stated.encode()), receipts)
+
+    async def _newest(self, conn: AnyConnection) -> asyncpg.Record | None:
+        """The newest batch whose proof is here: receipts up to it can be made.
+
+        Raises:
+            ReceiptNotReady: a batch that was anchored has waited too long for its proof.
+        """
+        late = await conn.fetchval(_UNPROVED, self.log.log_no)
+        if late is not None and late + PROOF_SECONDS < self._clock():
+            raise ReceiptNotReady("an anchored batch is not proved yet", hint="see the status")
+        return await conn.fetchrow(_PROVED, self.log.log_no)
+
+    def _counts(self, row: asyncpg.Record, size: int) -> bool:
+        """Whether the event is among the first `size` leaves, or in a log that this one continues.
+
+        Raises:
+            ReceiptNotReady: it was in a closed log, and its submitter has not sent it to the successor yet.
+        """
+        if row["log_no"] == self.log.log_no:
+            return bool(row["leaf_index"] < size)
+        if row["status"] == "closed" and row["leaf_index"] >= row["closed_size"]:
+            raise ReceiptNotReady(f"event {row['number']}", hint="its submitter logs it again")
+        return True
 
     async def _receipts(self, conn: AnyConnection, rows: list[asyncpg.Record]) -> list[bytes]:
         """In the order of the rows, which may be of several logs."""
@@ -180,17 +218,6 @@ class CustodyService:
             "acceptedAt": row["accepted_at"],
             "body": body,
         }
-
-
-def _counts(row: asyncpg.Record) -> bool:
-    """Whether the event is anchored, and not behind the end of a closed log.
-
-    Raises:
-        ReceiptNotReady: it was in a closed log, and its submitter has not sent it to the successor yet.
-    """
-    if row["status"] == "closed" and row["leaf_index"] >= row["closed_size"]:
-        raise ReceiptNotReady(f"event {row['number']}", hint="its submitter logs it again")
-    return row["anchored_at"] is not None
 
 
 def missing() -> CustodyLogMissing:

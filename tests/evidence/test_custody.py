@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from evidence import fsck
-from evidence.errors import CustodyChainMoved, CustodyItemUnknown
+from chain.evidence_log import HeadStatus
+from evidence import fsck, recovery
+from evidence.errors import CustodyChainMoved, CustodyItemUnknown, LogForked, LogUnknown
 from evidence.fsck import FsckOptions
 from evidence.intake import Acceptor
 from evidence.ports import FaultPoints
@@ -30,9 +31,11 @@ from protocol.custody import (
 )
 from protocol.entry import EvidenceClass, Header
 from protocol.errors import CaseledgerError
+from protocol.identifiers import log_id
 from protocol.submission import Acceptance, Submission
 from storage.db import connect_pool
 from tests.conftest import PgDatabase
+from tests.support.contract_model import ContractModel
 from tests.support.evidence import Desk, desk, run
 from tests.support.evidence import entry as document
 
@@ -415,3 +418,46 @@ def test_the_check_of_the_books_finds_an_entry_in_the_wrong_kind_of_log(database
                 await owner.close()
 
     run(scenario())
+
+
+def test_a_custody_log_is_made_known_only_when_governance_opened_it_for_this_operator(
+    database: PgDatabase,
+) -> None:
+    async def scenario() -> None:
+        async with desk(database) as d:
+            model = ContractModel(d.log, bytes(20))
+            origin = f"{d.log.origin}-custody"
+            owner = await d.owner()
+            try:
+                with pytest.raises(LogUnknown):
+                    await recovery.add_custody(owner, d.log, origin, _Opened(model, origin, None))
+                with pytest.raises(LogForked):
+                    await recovery.add_custody(owner, d.log, origin, _Opened(model, origin, 9))
+                opened = _Opened(model, origin, d.log.operator)
+                made = await recovery.add_custody(owner, d.log, origin, opened)
+                assert await recovery.add_custody(owner, d.log, origin, opened) == made
+                assert (made.origin, made.operator) == (origin, d.log.operator)
+                with pytest.raises(ClassMisplaced):
+                    await recovery.succeed(owner, made, f"{d.log.origin}-2", opened)
+            finally:
+                await owner.close()
+
+    run(scenario())
+
+
+class _Opened:
+    """A contract that also knows a custody log, of `operator`; None: it does not know it."""
+
+    def __init__(self, model: ContractModel, origin: str, operator: int | None) -> None:
+        self._model, self._log, self._operator = model, log_id(origin), operator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    async def head(self, identity: bytes, block: int | None = None) -> Any:
+        found = await self._model.head(self._model.log.log_id, block)
+        if identity != self._log:
+            return found
+        if self._operator is None:
+            return replace(found, status=HeadStatus.UNKNOWN)
+        return replace(found, operator=self._operator)
