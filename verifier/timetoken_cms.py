@@ -390,6 +390,8 @@ def tst_info(content: bytes, imprints: Collection[str] = IMPRINTS) -> TstInfo:
     if len(digest) != DIGEST_SIZES[name]:
         raise TokenMalformed("imprint of another length")
     serial = members.next(INTEGER).integer()
+    if serial < 0:
+        raise TokenMalformed("serial number below 0")
     seconds, nanoseconds = generalized_time(members.next(GENERALIZED_TIME).value)
     accuracy = _accuracy(members.optional(SEQUENCE))
     if (ordering := members.optional(BOOLEAN)) is not None:
@@ -398,6 +400,8 @@ def tst_info(content: bytes, imprints: Collection[str] = IMPRINTS) -> TstInfo:
     nonce = None if found is None else found.integer()
     if nonce is not None and nonce.bit_length() > MAX_NONCE_BITS:
         raise TokenLimit("nonce too long")
+    if nonce is not None and nonce < 0:
+        raise TokenMalformed("nonce below 0")
     tsa = members.optional(context(0))
     extensions = members.optional(context(1))
     members.finish()

@@ -72,6 +72,12 @@ def test_a_good_token_says_what_it_proves(algorithm: str) -> None:
         found.check_current(end + 1)
 
 
+@pytest.mark.parametrize("nonce", [-1, -121])
+def test_a_nonce_is_no_negative_number(nonce: int) -> None:
+    """Before a second implementation is asked, which refuses it too."""
+    refused(errors.TokenMalformed, replace(GOOD, nonce=nonce).make())
+
+
 def test_the_certificate_may_travel_beside_the_token() -> None:
     token = replace(GOOD, certificates=()).make()
     assert check(token, certificates=[A.signer]).authority == "A"

@@ -1,6 +1,6 @@
 /** RFC 3161 time-stamp tokens: form, and the checks of docs/spec/attestation.md §5 in their order. */
 import { digestBy, digestOf, signatureOf, publicKeyOf, verifies } from "./algorithms.js";
-import { equal, hex } from "./bytes.js";
+import { concat, equal, hex } from "./bytes.js";
 import { readDer, readFirst, TAG, walk } from "./der.js";
 import { refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
@@ -31,7 +31,7 @@ function parseInfo(bytes) {
   const imprint = { ...digestOf(algorithm), value: digest.octets("imprint") };
   if (!["sha256", "sm3"].includes(imprint.name)) refuse("TokenAlgorithmUnknown", `imprint ${imprint.name}`);
   if (imprint.value.length !== 32) value.bad("imprint");
-  all.next("serial").integer();
+  if (all.next("serial").integer() < 0n) value.bad("serial number below 0");
   const moment = all.next("genTime").expect(TAG.TIME, "genTime").time();
   const accuracy = all.maybe(TAG.SEQUENCE);
   if (accuracy) checkAccuracy(accuracy);
@@ -39,6 +39,7 @@ function parseInfo(bytes) {
   if (ordering && !ordering.boolean()) value.bad("default written");
   const nonce = all.maybe(TAG.INTEGER);
   if (nonce && (nonce.integer() < 0n ? -nonce.integer() : nonce.integer()) >> 256n) refuse("TokenLimit", "nonce");
+  if (nonce && nonce.integer() < 0n) value.bad("nonce below 0");
   const tsa = all.maybe(0xa0);
   const extensions = all.maybe(0xa1);
   if (extensions) checkInfoExtensions(extensions, value);
@@ -50,8 +51,15 @@ function parseInfo(bytes) {
 
 function checkAccuracy(value) {
   const all = walk(value, TAG.SEQUENCE, "accuracy");
-  for (const tag of [TAG.INTEGER, 0x80, 0x81]) all.maybe(tag);
+  const seconds = all.maybe(TAG.INTEGER)?.integer() ?? 0n;
+  const parts = [0x80, 0x81].map((tag) => all.maybe(tag)).filter((part) => part);
   all.end();
+  if (seconds < 0n || seconds >> 31n) value.bad("accuracy out of range");
+  for (const part of parts) {
+    if (part.content.length > 2) value.bad("accuracy out of range");
+    const number = readDer(concat(Uint8Array.of(TAG.INTEGER, part.content.length), part.content), BAD).integer();
+    if (number < 1n || number > 999n) value.bad("accuracy out of range");
+  }
 }
 
 /** The implicit [1] holds extensions without their sequence's tag. */
@@ -90,7 +98,7 @@ function compareSet(a, b) {
 
 function parseSigner(value) {
   const all = walk(value, TAG.SEQUENCE, "signer");
-  if (all.next("version").integer() !== 1n) refuse("TokenVersion", "signer");
+  if (all.next("version").integer() !== 1n) refuse("TokenMalformed", "signer");
   const [issuer, serial, ...more] = all.next("signer").list(TAG.SEQUENCE, "issuer and serial");
   if (!serial || more.length) value.bad("issuer and serial");
   const digest = digestOf(all.next("digest algorithm"));
@@ -148,7 +156,7 @@ export function parseToken(bytes) {
   if (!wrapped) outer.bad("content missing");
   const signedData = wrapped.expect(0xa0, "content").only(undefined, "content");
   const all = walk(signedData, TAG.SEQUENCE, "signed data");
-  if (all.next("version").integer() !== 3n) refuse("TokenVersion", "signed data");
+  if (all.next("version").integer() !== 3n) refuse("TokenMalformed", "signed data");
   const digests = all.next("digest algorithms").list(TAG.SET, "digest algorithms");
   const content = all.next("content").list(TAG.SEQUENCE, "content");
   if (content[0]?.oid() !== TST_INFO) refuse("TokenContentType", "no time-stamp information");
