@@ -12,10 +12,10 @@ import { ContentHasher } from "./core/hashing.js";
 import { LINE_LIMIT, parseLine } from "./core/json.js";
 import { plain } from "./core/plain.js";
 import { STATEMENT_LIMIT } from "./core/provenance.js";
-import { RECEIPT_LIMIT, recordedProvenance } from "./core/receipt.js";
+import { RECEIPT_LIMIT, recordedProvenance, wantsSha3 } from "./core/receipt.js";
 import { verifyReceipt } from "./core/verify.js";
 
-const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--provenance STATEMENT] [--at SECONDS] [--case HEX] [--ignore sha256] [--ml-dsa]\n"
+const USAGE = "usage: cli.mjs RECEIPT [FILE] --trust TRUST [--provenance STATEMENT] [--at SECONDS] [--case HEX] [--ignore sha256|sm3|sha256,sm3] [--ml-dsa]\n"
   + "         [--custody SHEET [--custody-event RECEIPT]... [--custody-since SECONDS]] [--json]\n"
   + `       cli.mjs conformance ${CONFORMANCE_KINDS.join("|")} [--verdicts]`;
 
@@ -61,8 +61,8 @@ function statementBeside(path, bytes) {
   return beside && existsSync(beside) ? beside : null;
 }
 
-async function hashFile(path) {
-  const hasher = new ContentHasher();
+async function hashFile(path, renewed) {
+  const hasher = new ContentHasher(renewed);
   for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) hasher.update(piece);
   return hasher.result();
 }
@@ -80,15 +80,15 @@ async function verify({ values, positionals }) {
   if (!receiptPath || rest.length || !values.trust) throw new Usage(USAGE);
   const caseId = values.case === undefined ? null : fromHex(values.case);
   if (values.case !== undefined && caseId?.length !== 32) throw new Usage("--case takes 64 hex digits");
-  if (values.ignore !== undefined && values.ignore !== "sha256") throw new Usage("--ignore takes sha256");
+  if (values.ignore !== undefined && !["sha256", "sm3", "sha256,sm3"].includes(values.ignore)) throw new Usage("--ignore takes sha256, sm3, or sha256,sm3");
   const at = evaluationTime(values.at);
   const receipt = readBounded(receiptPath, RECEIPT_LIMIT);
   const trust = readBounded(values.trust, 1 << 20);
-  const content = filePath ? await hashFile(filePath) : null;
+  const content = filePath ? await hashFile(filePath, wantsSha3(receipt)) : null;
   const statement = values.provenance ?? statementBeside(receiptPath, receipt);
   const provenance = statement && readBounded(statement, STATEMENT_LIMIT);
   const report = verifyReceipt(receipt, trust, {
-    content, at, caseId, provenance, custody: custodyShown(values, receiptPath), ignoreSha256: values.ignore === "sha256", mlDsa: values["ml-dsa"],
+    content, at, caseId, provenance, custody: custodyShown(values, receiptPath), ignore: values.ignore?.split(",") ?? [], mlDsa: values["ml-dsa"],
   });
   if (values.json) {
     console.log(JSON.stringify(plain({ receipt: receiptPath, ...report }), null, 2));

@@ -43,6 +43,13 @@ class Case:
     case: bytes | None
     ignore: bool = False
     provenance: bytes | None = None
+    names: str | None = None
+    """Algorithms to ignore, where it is not SHA-256 alone."""
+
+    @property
+    def ignored(self) -> str | None:
+        """As a conformance line names it."""
+        return self.names or ("sha256" if self.ignore else None)
 
 
 def head(major: int, value: int) -> bytes:

@@ -40,8 +40,9 @@ def _recipe(rng: random.Random, algorithm: str, imprint: bytes, about: str) -> b
     changes: dict[str, object] = rng.choice(
         [{}] * 12
         + [{"version": 2}, {"nonce": None}, {"nonce": 2**256}, {"nonce": -121}, {"policy": "1.2.3"},
-           {"named": TWO.signer}, {"certificates": ()}, {"certificates": (TWO.signer,)}, {"certificates": (who.signer, who.root)},
-           {"certificates": (who.signer, TWO.signer)}, {"attributes": lambda found: found[1:]},
+           {"named": TWO.signer}, {"certificates": ()}, {"certificates": (TWO.signer,)},
+           {"certificates": (who.signer, who.root)}, {"certificates": (who.signer, TWO.signer)},
+           {"attributes": lambda found: found[1:]},
            {"attributes": lambda found: [*found, found[0]]}, {"attributes": lambda found: found[:-1]},
            {"content": lambda data: flipped(rng, data)}, {"imprint": bytes(32)}]
     )  # fmt: skip

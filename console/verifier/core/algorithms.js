@@ -4,7 +4,7 @@ import { sha384, sha512 } from "@noble/hashes/sha2.js";
 import { concat, equal, fromHex, toUint, uint } from "./bytes.js";
 import { Cursor, readDer, TAG } from "./der.js";
 import { refuse } from "./errors.js";
-import { sha256, sm3 } from "./hashing.js";
+import { sha256, sha3, sm3 } from "./hashing.js";
 import { ed25519Verifies } from "./signatures.js";
 
 export const DIGESTS = {
@@ -49,6 +49,10 @@ function known(table, value) {
   return table[oid];
 }
 
+/** What a token may be over, for a renewal of hashes alone. */
+const RENEWED = { ...DIGESTS, "2.16.840.1.101.3.4.2.8": { name: "sha3-256", hash: (data) => sha3(data) } };
+
+export const imprintOf = (value, renewed) => known(renewed ? RENEWED : DIGESTS, value);
 export const digestOf = (value) => known(DIGESTS, value);
 export const signatureOf = (value) => known(SIGNATURES, value);
 export const digestBy = (name) => BY_NAME[name];

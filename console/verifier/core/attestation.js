@@ -60,14 +60,19 @@ function rfc3161(items) {
   };
 }
 
+/** Places of earlier attestations, ascending. */
+function earlier(list, position, least) {
+  const positions = shape.list(list, "positions", { least }).map((item) => shape.small(item, "positions", 32));
+  positions.forEach((item, at) => {
+    if (item >= position || (at && positions[at - 1] >= item)) bad("positions", "not ascending and earlier");
+  });
+  return positions;
+}
+
 function renewal(items, position) {
   const [, list, der, certificates, revocation] = shape.list(items, "renewal", { size: 5 });
-  const positions = shape.list(list, "renewal.positions", { least: 1 }).map((item) => shape.small(item, "renewal", 32));
-  positions.forEach((item, at) => {
-    if (item >= position || (at && positions[at - 1] >= item)) bad("renewal.positions", "not ascending and earlier");
-  });
   return {
-    positions, token: token(der), certificates: blobs(certificates, "renewal.certificates"),
+    positions: earlier(list, position, 1), token: token(der), certificates: blobs(certificates, "renewal.certificates"),
     revocation: blobs(revocation, "renewal.revocation"),
   };
 }
@@ -90,7 +95,28 @@ function sm2(items) {
   };
 }
 
-const READERS = { witness, rfc3161, renewal, chain, sm2 };
+/** What stamps one tree under SHA3-256 (docs/spec/hash-renewal.md §2). */
+function rehash(items, position) {
+  const [, tree, kind, total, place, path, body, content, list, signature, tokens] = shape.list(items, "rehash", { size: 11 });
+  const maybe = (value, length) => shape.orNull(value, (item) => shape.bytes(item, "rehash", length));
+  const out = {
+    scope: shape.small(kind, "rehash.scope", 1), size: shape.big(total, "rehash.size", 63, 1n), place: shape.big(place, "rehash.position", 63),
+    path: shape.hashes(path, "rehash.path", 63), body: maybe(body, 32), content: maybe(content, 32),
+    listed: earlier(list, position, 0), logSignature: maybe(signature, 64),
+    tokens: shape.list(tokens, "rehash.tokens", { least: 1, most: 8 }).map((item) => {
+      const [der, certificates, revocation] = shape.list(item, "rehash.tokens", { size: 3 });
+      return { token: token(der), certificates: blobs(certificates, "rehash.certificates"), revocation: blobs(revocation, "rehash.revocation") };
+    }),
+  };
+  if (shape.big(tree, "rehash.algorithm") !== 2n) bad("rehash.algorithm", "not SHA3-256");
+  if (out.place >= out.size) bad("rehash.position", "not below the size");
+  const operator = out.scope === 0;
+  if (operator !== (out.logSignature !== null)) bad("rehash.signature", "the operator's alone");
+  if (operator && (out.content !== null || out.listed.length)) bad("rehash", "the operator has neither content nor attestations");
+  return out;
+}
+
+const READERS = { witness, rfc3161, renewal, chain, sm2, rehash };
 
 /** `{position, kind, payload, known}` of an attestation; `known` false when kind or version is none of ours. */
 export function parseAttestation({ kind, payload }, position) {

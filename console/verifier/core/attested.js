@@ -11,6 +11,7 @@ import { leafHash, rootOf } from "./merkle.js";
 import { checkpointText } from "./note.js";
 
 export const HASHES = [sha256, sm3];
+export const NAMES = ["sha256", "sm3"];
 
 /** Checkpoint text over which an attestation of this receipt speaks. */
 export function attestedCheckpoint(core, { algorithm, where }) {
@@ -58,16 +59,24 @@ function checkSm2({ publicKey, statement, signature, path }, { leaf, header, sub
 
 /** All attestations over checkpoints, judged in order. */
 export class Attested {
-  /** `context` has core, log and policy of the trust file, evaluation time, `ignored` (no SHA-256) and `mlDsa` (count such keys). */
+  /**
+   * `context` has core, log and policy of the trust file, evaluation time, `ignored` (names of algorithms), `passed(one)` (not looked at
+   * whatever it is), `moments` (times at which a hash renewal lets a position be judged) and `mlDsa` (count such keys).
+   */
   constructor(attestations, context, judgeTokens) {
     this.context = context;
     this.outcomes = new Map();
-    this.refused = { witness: null, time: null };
+    this.refusedAt = { witness: null, time: null };
     this.trees = new Map();
     this.sm2Key = null;
+    for (const { one, code, detail, step, error } of context.rehashes) {
+      this.set(one, code, detail);
+      if (step) this.refuseAt(step, one.position, error);
+    }
     for (const one of attestations) {
-      if (one.known && one.kind === "witness") this.witness(one);
-      if (one.known && one.kind === "sm2") this.sm2(one);
+      if (!one.known || context.passed(one)) continue;
+      if (one.kind === "witness") this.witness(one);
+      if (one.kind === "sm2") this.sm2(one);
     }
     this.tokens = judgeTokens(attestations, this);
   }
@@ -83,13 +92,24 @@ export class Attested {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.set(one, error.code, error.detail);
-      this.refused[step] ??= error;
+      this.refuseAt(step, one.position, error);
       return null;
     }
   }
 
+  /** The first in the list of attestations is the one that its step names. */
+  refuseAt(step, position, error) {
+    const held = this.refusedAt[step];
+    if (!held || position < held.position) this.refusedAt[step] = { position, error };
+  }
+
+  /** Refusals by step, null where there is none. */
+  get refused() {
+    return { witness: this.refusedAt.witness?.error ?? null, time: this.refusedAt.time?.error ?? null };
+  }
+
   witness(one) {
-    if (this.context.ignored && one.algorithm === 0) return this.set(one, "AlgorithmIgnored");
+    if (this.context.ignored.includes(NAMES[one.algorithm])) return this.set(one, "AlgorithmIgnored");
     const judged = this.judge(one, "witness", () => judgeWitness(one, this.context));
     if (!judged) return;
     this.set(one, judged.counted.length ? "Ok" : "WitnessUnknown");

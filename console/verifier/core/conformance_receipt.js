@@ -1,7 +1,7 @@
 /** Answers to lines about receipts, custody sheets and SM2 signatures (docs/spec/conformance.md §6, §8, §9). */
 import { refuse } from "./errors.js";
 import * as f from "./fields.js";
-import { sha256, sm3 } from "./hashing.js";
+import { sha256, sha3, sm3 } from "./hashing.js";
 import { sm2Verifies } from "./sm2.js";
 import { verifyReceipt } from "./verify.js";
 
@@ -17,23 +17,25 @@ function hexOrBase64(value, field) {
 function content(value, field) {
   if (typeof value === "string") {
     const bytes = lower()(value, field);
-    return { size: BigInt(bytes.length), sha256: sha256(bytes), sm3: sm3(bytes) };
+    return { size: BigInt(bytes.length), sha256: sha256(bytes), sm3: sm3(bytes), sha3: sha3(bytes) };
   }
-  const all = new f.Fields(value, field).only("size", "sha256", "sm3");
-  return { size: all.get("size", anyInteger), sha256: all.get("sha256", lower(32)), sm3: all.get("sm3", lower(32)) };
+  const all = new f.Fields(value, field).only("size", "sha256", "sm3", "sha3_256");
+  return {
+    size: all.get("size", anyInteger), sha256: all.get("sha256", lower(32)), sm3: all.get("sm3", lower(32)), sha3: all.maybe("sha3_256", lower(32)),
+  };
 }
 
 /** The report of a receipt line. */
 export function receiptReport(line) {
   const all = new f.Fields(line).only("about", "receipt", "trust", "at", "content", "case", "provenance", "ignore", "mlDsa");
   const ignore = all.maybe("ignore", f.nullOr(f.string));
-  if (ignore !== null && ignore !== "sha256") f.invalid("ignore", "not sha256");
+  if (ignore !== null && !["sha256", "sm3", "sha256,sm3"].includes(ignore)) f.invalid("ignore", "unknown");
   return verifyReceipt(all.get("receipt", hexOrBase64), all.get("trust", hexOrBase64), {
     at: all.get("at", seconds),
     content: all.maybe("content", f.nullOr(content)),
     caseId: all.maybe("case", f.nullOr(lower(32))),
     provenance: all.maybe("provenance", f.nullOr(hexOrBase64)),
-    ignoreSha256: ignore !== null,
+    ignore: ignore?.split(",") ?? [],
     mlDsa: all.maybe("mlDsa", f.boolean, false),
   });
 }

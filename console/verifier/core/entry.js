@@ -52,9 +52,10 @@ export function unsequenced(leaf) {
 }
 
 /** Before anything else: a version that is not ours may have other fields. */
-function versionFirst(value, field) {
+function versionFirst(value, field, newest = 1n) {
   if (!(value instanceof Map) || !value.has(0n)) return;
-  if (shape.big(value.get(0n), field) !== 1n) refuse("UnknownVersion", `version ${value.get(0n)}`, field);
+  const number = shape.big(value.get(0n), field);
+  if (number < 1n || number > newest) refuse("UnknownVersion", `version ${value.get(0n)}`, field);
 }
 
 function parseLink(value) {
@@ -70,9 +71,12 @@ export const isDocumentClass = (kind) => kind <= 10;
 /** Body of a class; refuses as entry.md §3 says. */
 export function parseBody(bytes, kind) {
   const value = decode(bytes, 3, { limit: BODY_LIMIT, items: 128 });
-  versionFirst(value, "body.version");
+  versionFirst(value, "body.version", kind === CONTINUATION ? 2n : 1n);
   if (kind === CONTINUATION) {
-    const [, predecessor, size, rootSha256, rootSm3, salt] = shape.fields(value, 6, "body");
+    const renewed = value instanceof Map && value.get(0n) === 2n;
+    const [, predecessor, size, rootSha256, rootSm3, salt, algorithm, root] = shape.fields(value, renewed ? 8 : 6, "body");
+    if (renewed && shape.big(algorithm, "body.algorithm") !== 2n) malformed("body.algorithm", "not SHA3-256");
+    if (renewed) shape.bytes(root, "body.root", 32);
     for (const item of [predecessor, rootSha256, rootSm3, salt]) shape.bytes(item, "body", 32);
     shape.big(size, "body.size", 63);
     return { predecessor, size };
@@ -100,8 +104,9 @@ export function parseBody(bytes, kind) {
 }
 
 /** The body is the one that the leaf commits to. */
-export function checkBody(leaf, bytes, ignoreSha256 = false) {
-  if ((!ignoreSha256 && !equal(sha256(bytes), leaf.sha256)) || !equal(sm3(bytes), leaf.sm3)) {
+export function checkBody(leaf, bytes, ignored = []) {
+  const holds = (name, digest) => ignored.includes(name) || equal(digest(bytes), leaf[name]);
+  if (!holds("sha256", sha256) || !holds("sm3", sm3)) {
     refuse("BodyMismatch", "the leaf commits to another body", "body");
   }
 }

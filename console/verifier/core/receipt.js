@@ -224,6 +224,16 @@ export function recordedProvenance(bytes) {
   }
 }
 
+/** Whether a hash renewal of the receipt speaks about its content, so that the file's SHA3-256 will be asked for. */
+export function wantsSha3(bytes) {
+  try {
+    return parseReceipt(bytes).attestations.some(({ kind, content }) => kind === "rehash" && content);
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    throw error;
+  }
+}
+
 /** Receipt with its id; refuses with MalformedReceipt, UnknownVersion or UnknownProofKind. */
 export function parseReceipt(bytes) {
   const receipt = as("MalformedReceipt", () => {

@@ -1,5 +1,5 @@
 /** RFC 3161 time-stamp tokens: form, and the checks of docs/spec/attestation.md §5 in their order. */
-import { digestBy, digestOf, signatureOf, publicKeyOf, verifies } from "./algorithms.js";
+import { digestBy, digestOf, imprintOf as imprintAlgorithm, signatureOf, publicKeyOf, verifies } from "./algorithms.js";
 import { concat, equal, hex } from "./bytes.js";
 import { readDer, readFirst, TAG, walk } from "./der.js";
 import { refuse } from "./errors.js";
@@ -21,15 +21,15 @@ function certificatesOf(list, what, each, most = 8) {
   return list;
 }
 
-function parseInfo(bytes) {
+function parseInfo(bytes, renewed) {
   const value = readDer(bytes, BAD);
   const all = walk(value, TAG.SEQUENCE, "TSTInfo");
   if (all.next("version").integer() !== 1n) refuse("TokenVersion", "TSTInfo");
   const policy = all.next("policy").oid();
   const [algorithm, digest, ...more] = all.next("imprint").list(TAG.SEQUENCE, "imprint");
   if (!digest || more.length) value.bad("imprint");
-  const imprint = { ...digestOf(algorithm), value: digest.octets("imprint") };
-  if (!["sha256", "sm3"].includes(imprint.name)) refuse("TokenAlgorithmUnknown", `imprint ${imprint.name}`);
+  const imprint = { ...imprintAlgorithm(algorithm, renewed), value: digest.octets("imprint") };
+  if (!(renewed ? ["sha3-256"] : ["sha256", "sm3"]).includes(imprint.name)) refuse("TokenAlgorithmUnknown", `imprint ${imprint.name}`);
   if (imprint.value.length !== 32) value.bad("imprint");
   if (all.next("serial").integer() < 0n) value.bad("serial number below 0");
   const moment = all.next("genTime").expect(TAG.TIME, "genTime").time();
@@ -146,7 +146,7 @@ function agrees(id, certificate) {
 }
 
 /** The parts of a token; every refusal of rule 1 to 3 that needs no certificate. */
-export function parseToken(bytes) {
+export function parseToken(bytes, renewed = false) {
   if (bytes.length > LIMIT) refuse("TokenLimit", "token");
   const outer = readFirst(bytes, BAD);
   if (outer.raw.length !== bytes.length) refuse("TokenTrailingBytes");
@@ -169,7 +169,7 @@ export function parseToken(bytes) {
   if (signers.length !== 1) refuse("TokenSignerCount", String(signers.length));
   certificatesOf(certificates, "certificates", 8192);
   certificatesOf(revocation.map((item) => item.raw), "revocation data", 32768);
-  const parsed = parseInfo(info);
+  const parsed = parseInfo(info, renewed);
   const signer = parseSigner(signers[0]);
   if (digests.length !== 1 || digestOf(digests[0]).name !== signer.digest.name) refuse("TokenAlgorithmMismatch", "digest algorithms");
   const { attributes } = signer;
@@ -204,12 +204,15 @@ function checkUsage(signer) {
   if (keyUsage && (!keyUsage.size || [...keyUsage].some((bit) => bit > 1))) refuse("TokenKeyUsage", "not for signatures alone");
 }
 
+/** SHA-384, SHA-512, or Ed25519, which names no digest. */
+const isStrong = (digest) => ["sha384", "sha512", ""].includes(digest);
+
 /**
- * Check a token as attestation.md §5 says. `imprintOf(name)` is the digest that it must be over.
+ * Check a token as attestation.md §5 says. `imprintOf(name)` is the digest that it must be over; `renewed`: as hash-renewal.md §2 says.
  * Returns `{time, authority, imprint, signerUntil}`.
  */
-export function checkToken(bytes, { certificates, revocation, imprintOf, authorities, at, notBefore }) {
-  const token = parseToken(bytes);
+export function checkToken(bytes, { certificates, revocation, imprintOf, authorities, at, notBefore, renewed = false }) {
+  const token = parseToken(bytes, renewed);
   certificatesOf(certificates, "certificates", 8192);
   certificatesOf(revocation, "revocation data", 32768);
   if (!equal(token.imprint.value, imprintOf(token.imprint.name))) refuse("TokenImprintMismatch");
@@ -239,6 +242,9 @@ export function checkToken(bytes, { certificates, revocation, imprintOf, authori
   if (token.time < notBefore) refuse("TokenBeforeBlock");
   const authority = accepting(token, path.at(-1), authorities);
   checkRevocation([...token.revocation, ...revocation], path, token.time);
+  if (renewed && ![info.digest.name, ...path.slice(0, -1).map((one) => signatureOf(one.algorithm).digest)].every(isStrong)) {
+    refuse("TokenAlgorithmWeak", "signed over SHA-256");
+  }
   return { time: token.time, authority: authority.name, imprint: token.imprint.name, signerUntil: signer.until };
 }
 

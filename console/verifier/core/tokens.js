@@ -1,12 +1,11 @@
 /** Time tokens and renewals of a receipt (docs/spec/attestation.md §3, §5, §6). */
 import { concat, text } from "./bytes.js";
-import { attestedCheckpoint } from "./attested.js";
+import { attestedCheckpoint, NAMES } from "./attested.js";
 import { refuse, Refusal } from "./errors.js";
 import { sha256, sm3 } from "./hashing.js";
 import { checkToken, parseToken } from "./timetoken.js";
 
 const GRACE = 300;
-const NAMES = ["sha256", "sm3"];
 const HASHES = { sha256, sm3 };
 const RENEWAL_TAG = text("caseledger/renewal/v1");
 
@@ -17,18 +16,18 @@ class Tokens {
     this.checked = new Map();
     this.expired = [];
     this.counting = [];
-    const { ignored } = attested.context;
+    const { ignored, passed } = attested.context;
     for (const one of attestations) {
-      if (!one.known || (one.kind !== "rfc3161" && one.kind !== "renewal")) continue;
-      if (!ignored || !this.isIgnored(one)) this.check(one);
+      if (!one.known || (one.kind !== "rfc3161" && one.kind !== "renewal") || passed(one)) continue;
+      if (!ignored.length || !this.isIgnored(one, ignored)) this.check(one);
     }
     this.decide();
   }
 
-  /** A token in its form that is over the SHA-256 tree or has a SHA-256 imprint is not looked at further. */
-  isIgnored(one) {
+  /** A token in its form that is over an ignored tree or has such an imprint is not looked at further. */
+  isIgnored(one, ignored) {
     const token = this.attested.judge(one, "time", () => parseToken(one.token));
-    if (token && (one.algorithm === 0 || token.imprint.name === "sha256")) this.attested.set(one, "AlgorithmIgnored");
+    if (token && (ignored.includes(NAMES[one.algorithm]) || ignored.includes(token.imprint.name))) this.attested.set(one, "AlgorithmIgnored");
     return !token || this.attested.outcomes.has(one.position);
   }
 
@@ -46,7 +45,7 @@ class Tokens {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       attested.set(one, error.code, error.detail);
-      if (error.code !== "AuthorityNotTrusted") attested.refused.time ??= error;
+      if (error.code !== "AuthorityNotTrusted") attested.refuseAt("time", one.position, error);
     }
   }
 
@@ -68,7 +67,7 @@ class Tokens {
   /** From the last to the first: a renewal that counts lets what it lists be judged at its time. */
   decide() {
     const { at } = this.attested.context;
-    const moments = new Map();
+    const moments = new Map(this.attested.context.moments);
     const positions = [...this.checked.keys()].sort((a, b) => b - a);
     for (const position of positions) {
       const one = this.attestations[position];

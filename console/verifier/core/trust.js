@@ -8,7 +8,7 @@ import { sha256 } from "./hashing.js";
 import { isOrigin } from "./note.js";
 import * as shape from "./shape.js";
 import { ed25519Verifies } from "./signatures.js";
-import { parseAuthorities, parseWitnessPolicy } from "./trustv2.js";
+import { parseAuthorities, parseEnds, parseWitnessPolicy } from "./trustv2.js";
 
 const LIMIT = 1 << 20;
 const ROLES = ["court", "regulator", "centre", "notary", "bank"];
@@ -51,7 +51,7 @@ function parseValidator(kind) {
 
 function parseEpoch(kind, version) {
   return (value) => {
-    const all = shape.list(value, "epochs", { size: version === 2 ? 5 : 4 });
+    const all = shape.list(value, "epochs", { size: version >= 2 ? 5 : 4 });
     const [number, from, to, validators, closedAt = null] = all;
     const epoch = {
       number: shape.big(number, "epochs.number", 32),
@@ -61,7 +61,7 @@ function parseEpoch(kind, version) {
       closedAt: shape.orNull(closedAt, (item) => shape.small(item, "epochs.closedAt", 40)),
     };
     if (epoch.to !== null && epoch.to < epoch.from) malformed("epochs.to", "ends before it begins");
-    if (version === 2 && (epoch.to === null) !== (epoch.closedAt === null)) {
+    if (version >= 2 && (epoch.to === null) !== (epoch.closedAt === null)) {
       malformed("epochs.closedAt", "null exactly where the epoch is open");
     }
     if (kind === "ics23" && !isOrdered(epoch.validators)) malformed("epochs.validators", "not in the chain's order");
@@ -89,7 +89,7 @@ function parseChain(version) {
       engine: shape.label(engine, "chains.engine", 32),
       network: shape.label(network, "chains.network", 64),
       kind,
-      epochs: shape.list(epochs, "chains.epochs", { least: kind === "none" || version === 2 ? 0 : 1 }).map(parseEpoch(kind, version)),
+      epochs: shape.list(epochs, "chains.epochs", { least: kind === "none" || version >= 2 ? 0 : 1 }).map(parseEpoch(kind, version)),
       registry: parsePinned(registry, "chains.registry"),
       evidenceLog: parsePinned(log, "chains.evidenceLog"),
     };
@@ -132,8 +132,8 @@ function checkLogs(logs, chains) {
 function parsePolicy(value, version) {
   const [witnesses, tokens] = shape.list(value, "policy", { size: 2 });
   return {
-    witnesses: Number(upTo(witnesses, "policy.witnesses", version === 2 ? 1 : 16)),
-    tokens: Number(upTo(tokens, "policy.tokens", version === 2 ? 8 : 16)),
+    witnesses: Number(upTo(witnesses, "policy.witnesses", version >= 2 ? 1 : 16)),
+    tokens: Number(upTo(tokens, "policy.tokens", version >= 2 ? 8 : 16)),
   };
 }
 
@@ -151,8 +151,8 @@ function parsePayload(bytes) {
   const map = decode(bytes, 8, { limit: LIMIT, items: LIMIT / 4 });
   if (!(map instanceof Map)) malformed("payload", "not a map");
   const version = Number(shape.big(map.get(0n), "payload.version"));
-  if (version !== 1 && version !== 2) refuse("UnknownVersion", `version ${version}`, "payload.version");
-  const all = shape.fields(map, version === 2 ? 13 : 11, "payload");
+  if (version < 1 || version > 3) refuse("UnknownVersion", `version ${version}`, "payload.version");
+  const all = shape.fields(map, [11, 13, 14][version - 1], "payload");
   const payload = {
     version,
     serial: shape.big(all[1], "payload.serial", 32, 1n),
@@ -165,8 +165,9 @@ function parsePayload(bytes) {
     chains: shape.list(all[8], "chains", {}).map(parseChain(version)),
     logs: shape.list(all[9], "logs", {}).map(parseLog),
     policy: parsePolicy(all[10], version),
-    witnesses: version === 2 ? parseWitnessPolicy(all[11]) : null,
-    authorities: version === 2 ? parseAuthorities(all[12]) : [],
+    witnesses: version >= 2 ? parseWitnessPolicy(all[11]) : null,
+    authorities: version >= 2 ? parseAuthorities(all[12]) : [],
+    ends: version === 3 ? parseEnds(all[13]) : [],
   };
   if (payload.validUntil < payload.issuedAt) malformed("payload.validUntil", "before issuedAt");
   if ((payload.predecessor === null) !== (payload.serial === 1n)) malformed("payload.predecessor", "null for serial 1 alone");
@@ -174,9 +175,10 @@ function parsePayload(bytes) {
   distinct(payload.chains, ({ id }) => id, "chains");
   if (!isQuorum(payload.threshold, payload.keys)) malformed("keys", "all keys together are no quorum");
   checkLogs(payload.logs, payload.chains);
-  if (version === 2 && payload.policy.witnesses && payload.witnesses.quorum === null) malformed("policy", "no witness policy");
-  if (version === 2 && payload.policy.tokens > payload.authorities.length) malformed("policy", "more authorities than named");
-  if (version === 2 && payload.logs.some((log) => log.origin.endsWith("/sm3"))) malformed("logs.origin", "ends in /sm3");
+  if (version >= 2 && payload.policy.witnesses && payload.witnesses.quorum === null) malformed("policy", "no witness policy");
+  if (version >= 2 && payload.policy.tokens > payload.authorities.length) malformed("policy", "more authorities than named");
+  if (version >= 2 && payload.logs.some((log) => log.origin.endsWith("/sm3"))) malformed("logs.origin", "ends in /sm3");
+  if (version === 3 && payload.logs.some((log) => log.origin.endsWith("/sha3-256"))) malformed("logs.origin", "ends in /sha3-256");
   return payload;
 }
 

@@ -102,3 +102,13 @@ export function parseAuthorities(value) {
   if (new Set(roots).size !== roots.length) bad("authorities.roots", "twice");
   return out;
 }
+
+/** When algorithms end (docs/spec/hash-renewal.md §3): `[{name, end}]`. */
+export function parseEnds(value) {
+  const out = shape.list(value, "ends", { most: 2 }).map((item) => {
+    const [algorithm, end] = shape.list(item, "ends", { size: 2 });
+    return { algorithm: shape.small(algorithm, "ends.algorithm", 1), end: shape.small(end, "ends.end", 40) };
+  });
+  if (out.length === 2 && out[0].algorithm >= out[1].algorithm) bad("ends", "not ascending");
+  return out.map(({ algorithm, end }) => ({ name: ["sha256", "sm3"][algorithm], end }));
+}

@@ -3,9 +3,11 @@ import { equal, hex } from "./bytes.js";
 import { Attested } from "./attested.js";
 import { keyPosition, linkPosition, linkValue, logIdOf, parseKeySlot, PURPOSE_ACT, STATE_ACTIVE, submitDigest } from "./chainstate.js";
 import { isCovered, openProof, proofHeight } from "./chainproof.js";
+import { earliestTime, largestGroup } from "./bounds.js";
 import { checkCustody } from "./custody.js";
+import { judgeContent } from "./content.js";
 import { isCustodyClass, isCustodyOrigin } from "./custodyevent.js";
-import { caseCommitment, caseReference, checkBody, CONTINUATION, evidenceId, isDocumentClass, unsequenced } from "./entry.js";
+import { caseCommitment, caseReference, CONTINUATION, evidenceId, isDocumentClass, unsequenced } from "./entry.js";
 import { refuse, Refusal } from "./errors.js";
 import { sha256, sm3 } from "./hashing.js";
 import { leafHash, rootOf, verifyInclusion } from "./merkle.js";
@@ -13,26 +15,29 @@ import { judgeProvenance } from "./provenance.js";
 import { parseReceipt } from "./receipt.js";
 import { recover } from "./signatures.js";
 import { Other, reduced, Steps } from "./steps.js";
+import { chooseAlgorithms, COVERABLE, NOT_RENEWED } from "./algorithmends.js";
 import { judgeTokens } from "./tokens.js";
 import { parseTrust } from "./trust.js";
 
 class Verification extends Steps {
-  constructor({ content, at, caseId, provenance, custody, ignoreSha256, mlDsa }) {
+  constructor({ content, at, caseId, provenance, custody, ignore, mlDsa }) {
     super(at);
     this.statement = provenance ?? null;
     this.sheet = custody ?? null;
     this.mlDsa = mlDsa;
-    this.ignored = ignoreSha256;
+    this.ignore = ignore;
+    this.looked = { ignored: [], ...NOT_RENEWED };
     this.blocks = [];
     this.witnessesOnly = false;
     this.content = content ?? null;
     this.caseId = caseId ?? null;
-    this.facts = ignoreSha256 ? { ignoredAlgorithm: "sha256" } : {};
+    this.facts = {};
   }
 
   run(receiptBytes, trustBytes) {
     this.step("receipt", [], (note) => this.readReceipt(receiptBytes, note));
     this.step("trust-file", [], (note) => this.readTrust(trustBytes, note));
+    this.decideAlgorithms();
     this.step("content", ["receipt"], (note) => this.checkContent(note));
     this.step("inclusion", ["receipt"], (note) => this.checkInclusion(note));
     this.judgeAttestations();
@@ -43,6 +48,7 @@ class Verification extends Steps {
     this.step("custody", [], () => this.checkCustody(receiptBytes, trustBytes));
     this.step("provenance", [], (note) => this.checkProvenance(note));
     this.step("neutrality", ["finality"], (note) => this.checkNeutrality(note));
+    this.lessenRenewed();
     if (this.attested?.sm2Key && ["PASS", "REDUCED"].includes(this.verdicts.get("signer").status)) {
       this.facts.sm2Key = hex(this.attested.sm2Key);
     }
@@ -53,16 +59,49 @@ class Verification extends Steps {
     });
   }
 
-  /** Only over a leaf that is in the log, and of a log that the trust file names. */
+  /** The trust file's entry of the receipt's log, or undefined. */
+  namedLog() {
+    const { origin, chainId } = this.core.log;
+    return this.trust.logs.find((log) => log.origin === origin && log.chainId === chainId);
+  }
+
+  /** What is not looked at, and what a hash renewal saves of it (docs/spec/hash-renewal.md §4). */
+  decideAlgorithms() {
+    const trusted = this.holds("trust-file");
+    const log = trusted && this.core && this.namedLog();
+    const context = log && {
+      receipt: this.receipt, log, authorities: this.trust.authorities, needed: Math.max(1, this.trust.policy.tokens), at: this.at,
+    };
+    this.looked = chooseAlgorithms(this.ignore, trusted ? this.trust.ends : [], this.at, context);
+    if (this.looked.told.length) this.facts.ignoredAlgorithm = this.looked.told.join(",");
+    if (this.looked.from !== null) this.facts.hashRenewedAt = this.looked.from;
+  }
+
+  /** Whether an algorithm is left out of account. */
+  without(name) {
+    return this.looked.ignored.includes(name);
+  }
+
+  /** Only over a leaf that is in the log (or of which nothing is known any more), and of a log that the trust file names. */
   judgeAttestations() {
-    if (!this.holds("trust-file") || this.verdicts.get("inclusion").status !== "PASS") return;
-    const { log } = this.core;
-    const named = this.trust.logs.find(({ origin, chainId }) => origin === log.origin && chainId === log.chainId);
-    if (!named) return;
+    if (!this.holds("trust-file")) return;
+    const { status, code } = this.verdicts.get("inclusion");
+    const nothing = code === "HashNotRenewed";
+    if (status !== "PASS" && !nothing) return;
+    const log = this.namedLog();
+    if (!log) return;
+    const { ignored, rehashes, moments, covered } = this.looked;
+    const passed = (one) => {
+      if (nothing) return one.kind !== "rehash";
+      return covered !== null && COVERABLE.includes(one.kind) && !covered.has(one.position);
+    };
     this.attested = new Attested(this.receipt.attestations, {
-      core: this.core, receipt: this.receipt, log: named, policy: this.trust.witnesses, authorities: this.trust.authorities,
-      at: this.at, ignored: this.ignored, mlDsa: this.mlDsa,
+      core: this.core, receipt: this.receipt, log, policy: this.trust.witnesses, authorities: this.trust.authorities,
+      at: this.at, ignored, rehashes, moments, passed, mlDsa: this.mlDsa,
     }, judgeTokens);
+    for (const one of this.receipt.attestations) {
+      if (one.known && one.kind !== "rehash" && passed(one)) this.attested.set(one, "AlgorithmIgnored");
+    }
   }
 
   witnessed(algorithm) {
@@ -109,32 +148,22 @@ class Verification extends Steps {
   }
 
   checkContent(note) {
-    const { body, parsedBody, header } = this.core;
-    if (body === null) return new Other(this.content ? "INDETERMINATE" : "NOT_CHECKED", "BodyWithheld");
-    if (!this.ignored) note("body.sha256", hex(sha256(body)));
-    note("body.sm3", hex(sm3(body)));
-    checkBody(header, body, this.ignored);
-    if (!this.content) return new Other("NOT_CHECKED", "NoFileGiven");
-    if (!isDocumentClass(header.kind)) return new Other("INDETERMINATE", "NoContent");
-    const { size, sha256: first, sm3: second } = this.content;
-    note("content.size", size);
-    if (!this.ignored) note("content.sha256", hex(first));
-    note("content.sm3", hex(second));
-    if (BigInt(size) !== BigInt(parsedBody.size) || (!this.ignored && !equal(first, parsedBody.sha256)) || !equal(second, parsedBody.sm3)) {
-      refuse("ContentMismatch", "the file is not the one that was recorded");
-    }
+    return judgeContent({ core: this.core, content: this.content, looked: this.looked }, note);
   }
 
   checkInclusion(note) {
     const { leaf, log, inclusion, link, header, parsedBody } = this.core;
-    if (!this.ignored) {
+    if (this.looked.nothing) throw new Other("INDETERMINATE", "HashNotRenewed");
+    if (!this.without("sha256")) {
       note("link.rootSha256", hex(link.rootSha256));
       verifyInclusion(sha256, inclusion.index, link.size, leafHash(sha256, leaf), inclusion.pathSha256, link.rootSha256);
     }
     note("leaf.id", hex(evidenceId(leaf)));
     note("leaf.index", `${inclusion.index} < ${link.size}`);
-    note("link.rootSm3", hex(link.rootSm3));
-    verifyInclusion(sm3, inclusion.index, link.size, leafHash(sm3, leaf), inclusion.pathSm3, link.rootSm3);
+    if (!this.without("sm3")) {
+      note("link.rootSm3", hex(link.rootSm3));
+      verifyInclusion(sm3, inclusion.index, link.size, leafHash(sm3, leaf), inclusion.pathSm3, link.rootSm3);
+    }
     if (header.kind === CONTINUATION && inclusion.index !== 0n) refuse("ContinuationMisplaced", "not the first entry");
     if (header.kind !== CONTINUATION && isCustodyClass(header.kind) !== isCustodyOrigin(log.origin)) refuse("ClassMisplaced", log.origin);
     if (this.caseId) {
@@ -152,7 +181,7 @@ class Verification extends Steps {
     note("chain.id", chain.id);
     note("chain.network", chain.network);
     if (chain.kind !== proof.kind) refuse("ProofKindMismatch", `${proof.kind}, not ${chain.kind}`);
-    if (this.ignored) {
+    if (this.without("sha256")) {
       this.ignoreChains();
       throw reduced("AlgorithmIgnored");
     }
@@ -186,7 +215,7 @@ class Verification extends Steps {
     const out = [];
     let failure = null;
     for (const one of this.receipt.attestations) {
-      if (!one.known || one.kind !== "chain" || !this.attested) continue;
+      if (!one.known || one.kind !== "chain" || !this.attested || this.attested.outcomes.has(one.position)) continue;
       const known = one.proof.kind === chain.kind;
       if (known && (chain.kind === "none" || !isCovered(chain, proofHeight(one.proof)))) {
         this.attested.set(one, "EpochNotTrusted");
@@ -237,7 +266,7 @@ class Verification extends Steps {
 
   /** Why there is no block to look into. */
   withoutBlock() {
-    return reduced(this.ignored ? "AlgorithmIgnored" : this.witnessesOnly ? "WitnessesOnly" : "ChainProofNone");
+    return reduced(this.without("sha256") ? "AlgorithmIgnored" : this.witnessesOnly ? "WitnessesOnly" : "ChainProofNone");
   }
 
   /** A later block's refusal is also what became of its attestation. */
@@ -280,16 +309,8 @@ class Verification extends Steps {
 
   /** Facts: content existed not later than this, and what says so. */
   boundTime() {
-    const quorums = [this.ignored ? null : this.attested?.quorum(0), this.attested?.quorum(1)];
-    const found = [
-      ...(this.attested?.tokens.counting.map(({ time }) => ({ time, by: "token" })) ?? []),
-      ...quorums.filter((time) => typeof time === "number").map((time) => ({ time, by: "witness" })),
-    ];
-    if (this.block && (this.block.epoch.to === null || !found.length)) found.push({ time: this.block.time, by: "block" });
-    if (!found.length) {
-      throw this.ignored ? new Other("INDETERMINATE", "NothingLeft") : reduced("ChainProofNone");
-    }
-    const first = found.reduce((a, b) => (b.time < a.time ? b : a));
+    const first = earliestTime(this.attested, this.looked.from, this.block);
+    if (!first) throw this.without("sha256") ? new Other("INDETERMINATE", "NothingLeft") : reduced("ChainProofNone");
     Object.assign(this.facts, { notLaterThan: first.time, timeBy: first.by });
   }
 
@@ -302,7 +323,7 @@ class Verification extends Steps {
       note("ConsortiumRegistry.address", hex(log.registry));
       if (!equal(log.registry, this.chain.registry.address)) refuse("ContractNotTrusted", "ConsortiumRegistry");
     };
-    if (this.ignored) {
+    if (this.without("sha256")) {
       pinned();
       throw reduced("AlgorithmIgnored");
     }
@@ -345,7 +366,8 @@ class Verification extends Steps {
     if (!held) throw new Other("NOT_CHECKED", this.statement ? "EarlierStepFailed" : "DigestsOnly");
     const { header, parsedBody } = this.core;
     const document = isDocumentClass(header.kind) ? parsedBody : null;
-    return judgeProvenance({ core: this.core, document, statement: this.statement, ignored: this.ignored }, note, this.facts);
+    const { told, counting } = this.looked;
+    return judgeProvenance({ core: this.core, document, statement: this.statement, ignored: told.includes("sha256") || counting.length > 0 }, note, this.facts);
   }
 
   /** The events of a shown sheet are receipts too, verified at the same time under the same trust file and rules. */
@@ -355,30 +377,33 @@ class Verification extends Steps {
     if (!named || !this.holds("trust-file") || this.verdicts.get("inclusion").status !== "PASS") {
       throw new Other("NOT_CHECKED", "EarlierStepFailed");
     }
-    if (this.ignored) throw new Other("NOT_CHECKED", "AlgorithmIgnored");
-    const again = (bytes) => verifyReceipt(bytes, trustBytes, { at: this.at, ignoreSha256: this.ignored, mlDsa: this.mlDsa });
+    if (this.looked.told.includes("sha256")) throw new Other("NOT_CHECKED", "AlgorithmIgnored");
+    const again = (bytes) => verifyReceipt(bytes, trustBytes, { at: this.at, ignore: this.ignore, mlDsa: this.mlDsa });
     return checkCustody({ core: this.core, trust: this.trust, at: this.at, again }, this.sheet, this.facts);
+  }
+
+  /** What was verified stood before the end of what it rests on: a pass under renewed hashes is less than one. */
+  lessenRenewed() {
+    if (!this.looked.counting.length) return;
+    for (const name of ["finality", "append-only", "signer", "neutrality"]) {
+      const verdict = this.verdicts.get(name);
+      if (verdict.status === "PASS") Object.assign(verdict, { status: "REDUCED", code: "HashRenewed" });
+    }
   }
 
   checkNeutrality(note) {
     if (!this.block) throw this.withoutBlock();
-    const groups = new Map();
-    let total = 0n;
-    for (const { group, power } of this.block.epoch.validators) {
-      groups.set(group, (groups.get(group) ?? 0n) + power);
-      total += power;
-    }
-    const largest = [...groups.values()].reduce((a, b) => (a > b ? a : b));
+    const { largest, total } = largestGroup(this.block.epoch.validators);
     note("neutrality.largest", `${largest}/${total}`);
     if (largest * 3n >= total) throw reduced("NeutralityNotMet");
   }
 }
 
 /**
- * Verify a receipt. `content` is `{size, sha256, sm3}` of the file or null, `at` the evaluation time in seconds,
+ * Verify a receipt. `content` is `{size, sha256, sm3, sha3}` of the file or null, `at` the evaluation time in seconds,
  * `caseId` 32 bytes or null, `provenance` the bytes of a statement or null, `custody` `{sheet, known, since}` or null (custody.md §6),
- * `ignoreSha256` as attestation.md §6 says, `mlDsa` whether such cosignatures count. Never throws on bad input: all that is wrong is a verdict.
+ * `ignore` names of algorithms (hash-renewal.md §4), `mlDsa` whether such cosignatures count. Never throws on bad input: all that is wrong is a verdict.
  */
-export function verifyReceipt(receipt, trust, { content, at, caseId, provenance, custody, ignoreSha256 = false, mlDsa = false }) {
-  return new Verification({ content, at, caseId, provenance, custody, ignoreSha256, mlDsa }).run(receipt, trust);
+export function verifyReceipt(receipt, trust, { content, at, caseId, provenance, custody, ignore = [], mlDsa = false }) {
+  return new Verification({ content, at, caseId, provenance, custody, ignore, mlDsa }).run(receipt, trust);
 }

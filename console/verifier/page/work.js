@@ -4,9 +4,9 @@ import { ContentHasher } from "../core/hashing.js";
 
 const SLICE = 4 << 20;
 
-/** Size and digests of a Blob, one slice in memory at a time. `progress` gets the bytes done. */
-export async function sliceHash(blob, progress) {
-  const hasher = new ContentHasher();
+/** Size and digests of a Blob, one slice in memory at a time; SHA3-256 with `renewed`. `progress` gets the bytes done. */
+export async function sliceHash(blob, renewed, progress) {
+  const hasher = new ContentHasher(renewed);
   for (let at = 0; at < blob.size; at += SLICE) {
     hasher.update(new Uint8Array(await blob.slice(at, at + SLICE).arrayBuffer()));
     progress(Math.min(at + SLICE, blob.size));

@@ -1,7 +1,7 @@
 /** Hashes the file slice by slice and verifies, away from the page's thread. */
 import { SHEET_LIMIT } from "../core/custody.js";
 import { STATEMENT_LIMIT } from "../core/provenance.js";
-import { RECEIPT_LIMIT } from "../core/receipt.js";
+import { RECEIPT_LIMIT, wantsSha3 } from "../core/receipt.js";
 import { parseHexCase, sliceHash } from "./work.js";
 import { verifyReceipt } from "../core/verify.js";
 
@@ -10,7 +10,7 @@ self.onmessage = async ({ data }) => {
     const [receipt, trust] = await Promise.all([read(data.receipt, RECEIPT_LIMIT), read(data.trust, 1 << 20)]);
     const provenance = data.statement && (await read(data.statement, STATEMENT_LIMIT));
     const custody = data.sheet && { sheet: await read(data.sheet, SHEET_LIMIT) };
-    const content = data.file ? await sliceHash(data.file, (done) => self.postMessage({ done })) : null;
+    const content = data.file ? await sliceHash(data.file, wantsSha3(receipt), (done) => self.postMessage({ done })) : null;
     const report = verifyReceipt(receipt, trust, { content, at: data.at, caseId: parseHexCase(data.caseId), provenance, custody });
     self.postMessage({ report });
   } catch (error) {

@@ -223,12 +223,22 @@ test(`a file of ${HUGE ? "2 GiB" : "96 MiB"} is hashed in a tab under 300 MB`, s
   await page.setInputFiles("#receipt", vector("recorded-contract.clr"));
   await page.setInputFiles("#trust", vector("recorded.cltrust"));
   await page.setInputFiles("#file", path);
+  await page.evaluate(() => {
+    window.shown = new Set();
+    const bar = document.getElementById("progress");
+    const spoken = document.getElementById("status");
+    setInterval(() => bar.hidden || window.shown.add(bar.value), 50);
+    new MutationObserver(() => window.shown.add(spoken.textContent)).observe(spoken, { childList: true });
+  });
   await page.click("#verify");
-  await page.waitForSelector("#result", { timeout: 900_000 });
+  await page.waitForSelector("#result", { timeout: 1_200_000 });
   clearInterval(watch);
+  const shown = await page.evaluate(() => [...window.shown]);
+  assert.ok(shown.filter((value) => value > 0 && value < 100).length >= (HUGE ? 20 : 3), `progress: ${shown}`);
+  assert.ok(shown.filter((value) => /^正在计算 \d+%$/.test(value)).length >= (HUGE ? 8 : 3), `spoken: ${shown}`);
   assert.ok((await verdicts(page)).includes("content FAIL ContentMismatch"));
-  const shown = await page.textContent('li[data-name="content"]');
-  assert.ok(shown.includes(String(size)), shown);
+  const compared = await page.textContent('li[data-name="content"]');
+  assert.ok(compared.includes(String(size)), compared);
   console.log(`${size} bytes in ${((performance.now() - started) / 1000).toFixed(1)} s, at most ${most.toFixed(0)} MiB`);
   assert.ok(most > 10 && most < 286, `${most} MiB`);
   await context.close();

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from protocol.hashing import sha256, sm3
+from protocol.hashing import SHA3_256, sha256, sm3
 from tests.support.attacks import ATTACKS
 from tests.support.custody_mutations import custody_lines
 from tests.support.line_mutations import VECTORS, lines
 from tests.support.mutations import Case, attested_cases, cases
 from tests.support.provenance_mutations import statement_cases
+from tests.support.rehash_mutations import rehash_cases
 from tests.support.second import Second, needs_node, second
 from tests.support.token_mutations import token_cases
 from verifier.conformance import answer
@@ -27,23 +28,35 @@ from verifier.verify_custody import CustodyShown
 Verdicts = list[tuple[str, str, str]]
 
 
-FACTS = ("anchorLag", "anchorLagLong", "notLaterThan", "timeBy", "sourceSystem", "transferPath", "form")
+FACTS = (
+    "hashRenewedAt",
+    "ignoredAlgorithm",
+    "anchorLag",
+    "anchorLagLong",
+    "notLaterThan",
+    "timeBy",
+    "sourceSystem",
+    "transferPath",
+    "form",
+)
 Said = tuple[str, Verdicts, dict[str, object]]
 
 
 def first(case: Case) -> Said:
     """What the Python verifier says."""
-    content = case.content and ContentDigests(len(case.content), sha256(case.content), sm3(case.content))
-    if case.content == b"":
-        content = ContentDigests(0, sha256(b""), sm3(b""))
+    shown = case.content
+    content = None
+    if shown is not None:
+        content = ContentDigests(len(shown), sha256(shown), sm3(shown), SHA3_256.digest(shown))
     report = verify_receipt(
         case.receipt,
         case.trust,
-        content=content or None,
+        content=content,
         at=case.at,
         case_id=case.case,
         provenance=case.provenance,
-        ignore_sha256=case.ignore,
+        ignore_sha256="sha256" in (case.ignored or ""),
+        ignore_sm3="sm3" in (case.ignored or ""),
     )
     verdicts = [(v.name, v.status.name, v.code) for v in report.verdicts]
     return report.result.name, verdicts, {name: report.facts.get(name) for name in FACTS}
@@ -58,7 +71,7 @@ def other(process: Second, case: Case) -> Said:
             "at": case.at,
             "content": None if case.content is None else case.content.hex(),
             "case": case.case.hex() if case.case else None,
-            "ignore": "sha256" if case.ignore else None,
+            "ignore": case.ignored,
             "provenance": None if case.provenance is None else case.provenance.hex(),
         }
     )
@@ -138,6 +151,12 @@ def test_the_two_agree_on_provenance_statements() -> None:
 
 
 @needs_node
+def test_the_two_agree_on_hash_renewals() -> None:
+    seen = compare(rehash_cases(1, 200))
+    assert len(seen) > 25, sorted(seen)
+
+
+@needs_node
 def test_the_two_agree_on_time_tokens() -> None:
     seen = compare(token_cases(1, 150))
     assert len(seen) > 20, sorted(seen)
@@ -150,6 +169,7 @@ def test_the_two_agree_on_many_attestations() -> None:
     compare(attested_cases(2, 3000))
     compare(token_cases(2, 2000))
     compare(statement_cases(2, 3000))
+    compare(rehash_cases(2, 2000))
 
 
 @needs_node
@@ -251,13 +271,18 @@ def test_the_two_agree_on_many_custody_sheets() -> None:
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["attested", "attested-ml-dsa", "attested-sm2", "attested-tokens"])
+@pytest.mark.parametrize(
+    "name", ["attested", "attested-ml-dsa", "attested-sm2", "attested-tokens", "attested-rehash"]
+)
 def test_frozen_receipts_with_attestations_come_out_as_written(name: str) -> None:
     found = json.loads((VECTORS / f"{name}.json").read_text())
     with second("receipt", "--verdicts") as process:
         for row in found["rows"]:
             report = process.ask({**row["line"], "trust": found["trusts"][row["trust"]]})
             assert report["result"] == row["result"], row["name"]
+            if "rehash" in row:
+                codes = [code for kind, code, _ in report["attestations"] if kind == "rehash"]
+                assert (codes, report["facts"].get("hashRenewedAt")) == (row["rehash"], row["hashRenewedAt"])
             if "sm2" in row:
                 codes = [code for kind, code, _ in report["attestations"] if kind == "sm2"]
                 assert (codes, report["facts"].get("sm2Key")) == (row["sm2"], row["sm2Key"]), row["name"]
@@ -265,7 +290,7 @@ def test_frozen_receipts_with_attestations_come_out_as_written(name: str) -> Non
         for row in found["rows"]:
             line = {**row["line"], "trust": found["trusts"][row["trust"]]}
             assert process.ask(line)["code"] == row["code"], row["name"]
-    for kind, rows in (("cosignature", "cosignatures"), ("sm2", "signatures")):
+    for kind, rows in (("cosignature", "cosignatures"), ("sm2", "signatures"), ("entry", "entries")):
         with second(kind) as process:
             for row in found.get(rows, []):
                 assert process.ask(row["line"])["code"] == row["code"], row["name"]
