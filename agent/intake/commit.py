@@ -122,9 +122,8 @@ def _begin(source: Source, request: Request, store: IntakeStore, found: Preview)
         raise NothingToImport(f"more than {MAX_CASES} cases", hint="split the file")
     identifier, now = secrets.token_bytes(32), int(request.clock())
     header = BatchHeader(identifier, request.terms.owner, request.recipients, now)
-    Sealer(request.recipients).seal(
-        request.terms.owner, 1, b""
-    )  # a key that cannot be sealed to ends it here
+    # A key that cannot be sealed to ends it here, before anything is journaled.
+    Sealer(request.recipients).seal(request.terms.owner, 1, b"")
     terms = {
         "today": request.terms.today.isoformat(),
         "asOf": None if request.terms.as_of is None else request.terms.as_of.isoformat(),
@@ -166,7 +165,7 @@ def _carry_on(
     if store.file_key(source.digest) != batch.file_key:
         raise BatchSourceGone(f"{source.path.name} is another file now", field="file", hint=_GONE)
     terms, mapping = _terms_of(batch, store.organisation)
-    source.mapping = mapping
+    source.read_under(mapping, batch.terms["sheet"])
     found = preview(source, terms, store, lang=lang, batch=batch.id, progress=progress)
     on_preview(found)
     return _make(batch, source, found, terms, store, lang, progress)

@@ -150,6 +150,10 @@ class Source:
         first = begin.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
         return "jsonl" if first == b"{" else "csv"
 
+    def read_under(self, mapping: ColumnMapping, sheet: str | None) -> None:
+        """From now on with this mapping and sheet."""
+        self.mapping, self._sheet = mapping, sheet or mapping.sheet
+
     def unchanged(self) -> None:
         """Raises FileChanged unless the file still has the digest that it had when it was opened."""
         self._file.seek(0)

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.errors import FileChanged, JournalCorrupt
 from agent.intake import commit
+from agent.intake.cells import Cell
+from agent.intake.columns import NAMES
 from agent.intake.commit import Request, import_file, resume
 from agent.intake.errors import (
     BatchBusy,
@@ -33,8 +35,9 @@ from agent.intake.mapping import ColumnMapping
 from agent.intake.port import deliver
 from agent.intake.preview import Preview, preview
 from agent.intake.proofs import case_proof, pieces
-from agent.intake.source import Declared
+from agent.intake.source import Declared, Source
 from agent.intake.store import BatchState, IntakeStore, StoredBatch
+from agent.intake.xlsx_write import WrittenSheet, write_workbook
 from benchmarks.import_data import make
 from protocol.case_batch import (
     BatchRecipient,
@@ -46,7 +49,7 @@ from protocol.case_batch import (
     read_batch,
 )
 from protocol.errors import CaseledgerError
-from tests.support.intake import OWNER, TERMS, good, opened, write_csv, write_jsonl, write_xlsx
+from tests.support.intake import HEADINGS, OWNER, TERMS, good, opened, write_csv, write_jsonl, write_xlsx
 
 HOLDER = X25519PrivateKey.from_private_bytes(b"\x31" * 32)
 TO = (BatchRecipient(12, HOLDER.public_key().public_bytes_raw()),)
@@ -299,12 +302,12 @@ class Killed(BaseException):
     """Stands for the end of the process at a chosen point."""
 
 
+def die(*_: object) -> None:
+    raise Killed
+
+
 def interrupted(path: Path, store: IntakeStore, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Ends an import at a step; what is on disk stays as it is."""
-
-    def die(*_: object) -> None:
-        raise Killed
-
     with monkeypatch.context() as patched:
         patched.setattr(commit, "GROUP", 2)
         if where == "rename":
@@ -360,6 +363,23 @@ def test_a_batch_goes_on_under_the_terms_it_began_with(
     interrupted(path, store, monkeypatch, "1")
     later = replace(REQUEST, terms=replace(TERMS, today=TERMS.today + timedelta(days=30)))
     assert contracts(store, imported(path, store, later)) == [f"JK-2025-000{n}" for n in (1, 3, 4)]
+
+
+def test_a_batch_goes_on_with_the_sheet_and_the_mapping_it_began_with(
+    tmp_path: Path, store: IntakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.xlsx"
+    body: list[list[Cell]] = [[good(n)[name] or None for name in NAMES] for n in range(1, 4)]
+    own: list[Cell] = ["流水号", *HEADINGS[1:]]
+    with path.open("wb") as out:
+        write_workbook(out, [WrittenSheet("封面", [["目录"]]), WrittenSheet("明细", [own, *body])])
+    mapping = ColumnMapping({"contract_no": "流水号"})
+    request = replace(REQUEST, mapping=mapping, sheet="明细")
+    with monkeypatch.context() as patched:
+        patched.setattr(commit, "_make", die)
+        with pytest.raises(Killed), Source(path, mapping, sheet="明细") as source:
+            import_file(source, request, store)
+    assert contracts(store, imported(path, store)) == [f"JK-2025-000{n}" for n in (1, 2, 3)]
 
 
 def test_another_file_waits_until_the_unfinished_batch_is_finished_or_dropped(
