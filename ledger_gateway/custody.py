@@ -44,11 +44,12 @@ class HandedOut:
 class Recorder:
     """Signs and writes the operator's own events. What it raises keeps the receipt back."""
 
-    def __init__(self, acceptor: Acceptor, service: CustodyService, key: Signer, operator: int) -> None:
+    def __init__(self, acceptor: Acceptor, service: CustodyService, key: Signer, organisation: int) -> None:
+        """`organisation`: whose key it is; the operator's, or one of its own without a vote."""
         self._acceptor = acceptor
         self._service = service
         self._key = key
-        self._operator = operator
+        self._organisation = organisation
         try:
             release = version("caseledger")
         except PackageNotFoundError:
@@ -65,7 +66,7 @@ class Recorder:
             now = system_clock()
             submission = Submission.sign(
                 log_id=self._acceptor.log.log_id,
-                organisation=self._operator,
+                organisation=self._organisation,
                 valid_until=now + VALIDITY,
                 entries=[await self._event(one, now) for one in given],
                 domain=self._acceptor.log.domain,
@@ -79,8 +80,8 @@ class Recorder:
                     raise
 
     async def _event(self, one: HandedOut, now: int) -> EntryBytes:
-        chain = await self._service.chain(one.item, Viewer(self._operator, SEES_ALL))
-        kind = CustodyKind.ACCESS if one.receiver == self._operator else CustodyKind.EXPORT
+        chain = await self._service.chain(one.item, Viewer(self._organisation, SEES_ALL))
+        kind = CustodyKind.ACCESS if one.receiver == self._organisation else CustodyKind.EXPORT
         event = CustodyEvent(
             item=one.item,
             number=chain.count + 1,
@@ -93,7 +94,7 @@ class Recorder:
             object=(sha256(one.receipt), sm3(one.receipt)),
         )
         flags = FLAG_PRIVILEGED if chain.item.privileged else 0
-        return Header(kind, self._operator, chain.item.case, 0, flags).pack(), event.encode(kind)
+        return Header(kind, self._organisation, chain.item.case, 0, flags).pack(), event.encode(kind)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ async def open_custody(
         recorder = None
         if settings.custody_key:
             key = load_secp256k1(key_file(settings, settings.custody_key))
-            recorder = Recorder(acceptor, service, key, settings.organisation)
+            recorder = Recorder(acceptor, service, key, key.label.organisation or settings.organisation)
         yield Custody(acceptor, service, recorder)
 
 

@@ -20,7 +20,7 @@ from cli.stack import Stack
 from protocol.entry import evidence_id
 from protocol.submission import Acceptance, check_acceptance
 from tests.conftest import _remove, make_home
-from tests.support.stack import BANK_A, ROOT, Caller, caller, command, environment, wait_for
+from tests.support.stack import BANK_A, ORIGIN, ROOT, Caller, caller, command, environment, wait_for
 from verifier.attestation import WitnessAttestation
 from verifier.attestation import parse as parse_attestation
 from verifier.receipt import Receipt
@@ -132,8 +132,12 @@ def test_a_mirror_alone_checks_receipts_when_gateway_and_chain_are_gone(stack: S
 
         def caught_up() -> bool:
             with contextlib.suppress(httpx.HTTPError), httpx.Client(trust_env=False) as http:
-                (log,) = http.get(f"http://127.0.0.1:{port}/status").json()["logs"]
-                return bool(log["size"] >= size and log["alarm"] is None)
+                logs = {
+                    one["origin"]: one for one in http.get(f"http://127.0.0.1:{port}/status").json()["logs"]
+                }
+                assert logs.keys() == {ORIGIN, f"{ORIGIN}-custody"}
+                alarms = [one["alarm"] for one in logs.values() if one["alarm"] is not None]
+                return bool(logs[ORIGIN]["size"] >= size and not alarms)
             return False
 
         wait_for(caught_up, 60)

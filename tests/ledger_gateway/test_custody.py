@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
 import threading
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from agent.client import GatewayClient
 from agent.custody import CustodyEventMissing, CustodyWriter, NextPlace, check_own
 from agent.custody_journal import CustodyJournal, EventDraft, JournaledEvent
+from agent.errors import GatewayRefused
 from agent.journal import State
 from agent.login import LoginTokens
 from agent.profile import trusted_logs
@@ -26,6 +29,7 @@ from protocol.custody import CustodyKind
 from protocol.entry import Header
 from protocol.identifiers import log_id
 from protocol.submission import Acceptance
+from storage.cluster import Cluster
 from tests.conftest import _remove, make_home
 from tests.support.faulty import FaultyStack
 from tests.support.stack import BANK_A, COURT, ORIGIN, Caller, caller, command, wait_for
@@ -333,3 +337,41 @@ def test_the_books_are_clean_and_lists_show_no_events(stack: FaultyStack, bank: 
     custody = bank.gateway.status()["custody"]
     assert custody["recordsOwn"] is True
     assert custody["trouble"] is None
+
+
+def test_a_custody_log_that_stands_still_holds_up_no_evidence(
+    stack: FaultyStack, bank: Party, court: Party
+) -> None:
+    item, _ = document(bank)
+
+    async def halt(status: str) -> None:
+        owner = await asyncpg.connect(Cluster(stack.home).dsn("migrator"))
+        try:
+            await owner.execute(
+                "UPDATE evidence.log_status SET status = $1 WHERE log_no ="
+                " (SELECT log_no FROM evidence.log WHERE log_id = $2)",
+                status, log_id(CUSTODY),
+            )  # fmt: skip
+        finally:
+            await owner.close()
+
+    asyncio.run(halt("halted"))
+    try:
+        number = court.journal.add(
+            bytes.fromhex(item), EventDraft(int(CustodyKind.ACCESS), int(time.time()), "核对")
+        )
+        with pytest.raises(GatewayRefused) as caught:
+            court.writer(patience=0.0).run()
+        assert caught.value.status == 503
+        # What the operator cannot record it does not hand out.
+        with pytest.raises(GatewayRefused) as kept:
+            court.gateway.receipt(item)
+        assert kept.value.status == 503
+        assert bank.who.post(bank.who.submission()).status_code == 200
+        assert document(bank)
+        ready = httpx.get(f"{bank.who.url}/readyz", trust_env=False)
+        assert (ready.status_code, ready.json()["checks"]["custody"]) == (200, False)
+    finally:
+        asyncio.run(halt("open"))
+    assert wait_for(lambda: court.writer().run() == 1)
+    assert court.journal.event(number).state is State.ACCEPTED
