@@ -63,7 +63,7 @@ function provenanceFacts(stated) {
   const { collector: tool, environmentCheck: check, transferPath: path } = stated;
   return {
     ...stated,
-    collector: tool && `${tool.name} ${tool.version}`, collectorSha256: tool?.sha256 ?? null,
+    collector: tool && `${tool.name} ${tool.version}`, collectorSha256: tool?.sha256 ? hex(tool.sha256) : null,
     form: stated.form === null ? null : FORMS[stated.form], environmentCheck: check && check.what, environmentPassed: check && check.passed, transferPath: path.join(" → ") || null,
   };
 }

@@ -124,9 +124,11 @@ function factList() {
     if (value !== undefined && value !== null) list.append(element("dt", { text: label }), element("dd", { text: value }));
   };
   add(t().facts.consortium, language === "zh" ? facts.consortiumZh : facts.consortiumEn);
-  for (const name of ["evidenceId", "receiptId", "log", "index", "submitter", "blockHeight", "timeBy"]) {
+  for (const name of ["evidenceId", "receiptId", "log", "index", "submitter", "blockHeight"]) {
     add(t().facts[name], facts[name] === undefined ? undefined : String(facts[name]));
   }
+  add(t().facts.timeBy, t().timeBy[facts.timeBy]);
+  if (facts.hashRenewedAt !== undefined) add(t().facts.hashRenewedAt, beijing(facts.hashRenewedAt));
   for (const name of ["anchoredAt", "notLaterThan"]) {
     add(t().facts[name], facts[name] === undefined ? undefined : beijing(facts[name]));
   }
