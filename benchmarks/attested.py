@@ -58,7 +58,7 @@ def _receipts(ledger: Ledger, count: int) -> list[bytes]:
         _, leaves = ledger.accept(ledger.submitter.submission(entries))
         identities += [evidence_id(leaf).hex() for leaf in leaves]
     deadline = time.monotonic() + PATIENCE
-    while not _complete(ledger, identities[-1]):
+    while not all(_complete(ledger, one) for one in (identities[0], identities[-1])):
         if time.monotonic() > deadline:
             raise BenchFailed("no receipt with every witness and authority in time")
         time.sleep(0.5)
@@ -82,7 +82,8 @@ def _complete(ledger: Ledger, identity: str) -> bool:
             raise
         return False
     tokens, witnesses = _parts(receipt)
-    return len(tokens) == 2 * AUTHORITIES and all(len(one.cosignatures) == WITNESSES for one in witnesses)
+    keys = {(one.algorithm, cosignature.key_id) for one in witnesses for cosignature in one.cosignatures}
+    return (len(tokens), len(keys)) == (2 * AUTHORITIES, 2 * WITNESSES)
 
 
 def _parts(receipt: Receipt) -> tuple[list[TokenAttestation], list[WitnessAttestation]]:
@@ -99,7 +100,7 @@ def _size(data: bytes) -> Row:
     receipt = Receipt.parse(data)
     tokens, witnesses = _parts(receipt)
     two = [one.encode() for one in tokens if one.algorithm == ALGORITHM_SHA256]
-    if len(two) != AUTHORITIES or len(witnesses) != 2:
+    if len(two) != AUTHORITIES or len(witnesses) < 2:
         raise BenchFailed(f"{len(two)} tokens and {len(witnesses)} checkpoints in the receipt")
     bare = len(replace(receipt, attestations=()).encode())
     size = len(replace(receipt, attestations=tuple(two)).encode())
