@@ -9,9 +9,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol import cbor
 from protocol.acts import Purpose
 from protocol.entry import Continuation, EvidenceClass
 from protocol.keyslot import KeySlot, KeyState
+from protocol.provenance import Provenance
+from tests.support.custody_world import STORY, CustodyWorld
 from tests.support.fakechain import seeded
 from tests.support.world import AT, LINK_TIME, SUBMITTER, World, signed
 from verifier.chainproof import Ics23Proof, MptCliqueProof, MptQbftProof
@@ -20,6 +23,7 @@ from verifier.content import ContentDigests
 from verifier.receipt import Core, Receipt
 from verifier.verdict import Report, Status
 from verifier.verify import verify_receipt
+from verifier.verify_custody import CustodyShown
 
 WORLD = World()
 QBFT = World(kind="mpt-qbft")
@@ -116,11 +120,14 @@ class Case:
     content: ContentDigests | None = field(default_factory=lambda: WORLD.content)
     at: int = AT
     case_id: bytes | None = None
+    provenance: bytes | None = None
+    custody: CustodyShown | None = None
 
     def report(self) -> Report:
         return verify_receipt(
-            self.receipt, self.trust, content=self.content, at=self.at, case_id=self.case_id
-        )
+            self.receipt, self.trust, content=self.content, at=self.at, case_id=self.case_id,
+            provenance=self.provenance, custody=self.custody,
+        )  # fmt: skip
 
 
 def broken(world: World, verdict: str, code: str, status: Status = Status.FAIL) -> Case:
@@ -134,6 +141,37 @@ def reduced(world: World, verdict: str, code: str) -> Case:
     return Case(verdict, code, world.receipt, world.trust, Status.REDUCED)
 
 
+STATED = Provenance(salt=seeded("statement"), source_system="核心业务系统", generated_at=LINK_TIME - 60)
+LATE = dataclasses.replace(STATED, generated_at=LINK_TIME + 1)
+
+
+def stated(code: str, fixed: Provenance, shown: Provenance) -> Case:
+    """One statement is fixed with the record, and that or another one is shown."""
+    world = World(provenance=fixed.encode())
+    return Case("provenance", code, world.receipt, world.trust, provenance=shown.encode())
+
+
+CUSTODY = CustodyWorld(story=STORY[:5])
+
+
+def kept(code: str, receipts: list[bytes], status: Status = Status.FAIL, **changes: Any) -> Case:
+    """A sheet with these events in place of its own; the log signs whatever it is told to."""
+    sheet = CUSTODY.sheet(receipts, CUSTODY.statement(**changes))
+    item = CUSTODY.item
+    return Case("custody", code, item.receipt, CUSTODY.trust, status, None, custody=CustodyShown(sheet))
+
+
+def retold(at: int) -> list[bytes]:
+    """The events, one with another body than its leaf commits to."""
+    core = CUSTODY.events[at].core
+    body = cbor.decode(core.body or b"", max_bytes=2048)
+    assert isinstance(body, dict)
+    out = list(CUSTODY.receipts)
+    out[at] = Receipt.of(dataclasses.replace(core, body=cbor.encode({**body, 9: "另一目的"}))).encode()
+    return out
+
+
+EVENTS = CUSTODY.receipts
 REDUCED, OPEN = Status.REDUCED, Status.INDETERMINATE
 ATTACKS: dict[str, Case] = {
     # content
@@ -310,6 +348,19 @@ ATTACKS: dict[str, Case] = {
     "continuation by another than the operator": Case(
         "signer", "ContinuationMisplaced", SUCCESSOR.receipt, SUCCESSOR.trust, content=None
     ),
+    # custody
+    "custody event left out": kept("CustodyGap", [*EVENTS[:1], *EVENTS[2:]]),
+    "last custody event left out": kept("CustodyCountMismatch", EVENTS[:-1]),
+    "custody events in another order": kept("CustodyReordered", [EVENTS[1], EVENTS[0], *EVENTS[2:]]),
+    "custody event with another purpose": kept("BodyMismatch", retold(0)),
+    "custody sheet of another item": kept("CustodyOtherItem", EVENTS, item=seeded("another item")),
+    "custody sheet of the future": kept("CustodyInFuture", EVENTS, stated_at=AT + 1),
+    "custody events behind the stated end": kept("CustodyBeyondCheckpoint", EVENTS, size=5),
+    # provenance
+    "another provenance statement": stated(
+        "ProvenanceMismatch", STATED, dataclasses.replace(STATED, source_system="另一系统")
+    ),
+    "generating event after the anchor": stated("ProvenanceAfterAnchor", LATE, LATE),
     # neutrality
     "two validators of one interest group": reduced(
         World(groups=(1, 1, 2, 3)), "neutrality", "NeutralityNotMet"

@@ -105,7 +105,7 @@ def compare(made: Iterable[Case]) -> Counter[str]:
 @needs_node
 def test_the_two_agree_on_every_attack_made_by_hand() -> None:
     wrong = []
-    with second("receipt", "--verdicts") as process:
+    with second("receipt", "--verdicts") as process, second("custody", "--verdicts") as keeper:
         for name, attack in ATTACKS.items():
             content = attack.content
             theirs = process.ask(
@@ -116,8 +116,13 @@ def test_the_two_agree_on_every_attack_made_by_hand() -> None:
                     "content": content
                     and {"size": content.size, "sha256": content.sha256.hex(), "sm3": content.sm3.hex()},
                     "case": attack.case_id.hex() if attack.case_id else None,
+                    "provenance": attack.provenance.hex() if attack.provenance else None,
                 }
             )
+            if attack.custody:
+                sheet = attack.custody.sheet.hex()
+                line = {"receipt": attack.receipt.hex(), "trust": attack.trust.hex(), "sheet": sheet}
+                theirs = keeper.ask({**line, "at": attack.at})
             report = attack.report()
             ours = [[one.name, one.status.name, one.code] for one in report.verdicts]
             if (report.result.name, ours) != (theirs.get("result"), theirs.get("verdicts")):
