@@ -33,8 +33,8 @@ export function parseCommitment(bytes) {
     refuse("Ics23Malformed", "neither a proof of existence nor one of absence");
   }
   if (out.exist !== undefined) return { exist: parseExistence(out.exist) };
-  const { key, left, right } = readMessage(out.nonexist, ABSENCE);
-  if (!key || (!left && !right)) refuse("Ics23Malformed", "key or both neighbours missing");
+  const { key = NONE, left, right } = readMessage(out.nonexist, ABSENCE);
+  if (!left && !right) refuse("Ics23Malformed", "both neighbours missing");
   return { nonexist: { key, left: left && parseExistence(left), right: right && parseExistence(right) } };
 }
 
