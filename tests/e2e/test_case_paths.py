@@ -1,4 +1,7 @@
-"""Whole lives of cases on four validators, under the TEST CLOCK, each act by its organisation's key."""
+"""Whole lives of cases on a real network, under the TEST CLOCK, each act by its organisation's key.
+
+One validator in the usual suite, four in the slow one.
+"""
 
 from __future__ import annotations
 
@@ -392,8 +395,8 @@ def all_at_once(network: CometNetwork, which: Sequence[int], at_a_time: int) -> 
 
 
 @pytest.mark.chain
-def test_cases_live_their_lives_under_the_test_clock(network4: CometNetwork) -> None:
-    seen = all_at_once(network4, QUICK, at_a_time=len(QUICK))
+def test_cases_live_their_lives_under_the_test_clock(network1: CometNetwork) -> None:
+    seen = all_at_once(network1, QUICK, at_a_time=len(QUICK))
     wanted_names = {name for number in QUICK for name in PATHS[number]} & _NAMES
     assert wanted_names == {name for _, name, _ in seen}
 
