@@ -58,6 +58,7 @@ from cli.stack_witnesses import WITNESSES, LocalWitness, LocalWitnesses
 from cli.trust_build import local_validators
 from cli.trust_build import write as write_trust
 from protocol.acts import SetHpkeKey
+from protocol.custody import ORIGIN_SUFFIX
 from protocol.errors import CaseledgerError
 from protocol.expect import UINT40_MAX
 from protocol.i18n import Language, Text
@@ -326,9 +327,10 @@ class Stack:
                 await self._open(evm, deployer, deployment, consortium, engine.min_gas_price)
             with self._say.step("sealing"):
                 await self._publish_hpke(evm, deployer, deployment, consortium, engine.min_gas_price)
-                # Evidence and custody, of the operator whose service this home runs.
+                # Evidence and custody of this home's service; a successor is registered by `log begin`.
+                first = consortium.logs[0].origin
                 for log in consortium.logs:
-                    if log.operator == consortium.logs[0].operator:
+                    if log.origin in (first, first + ORIGIN_SUFFIX):
                         await self._register(cluster, deployment, log)
             with self._say.step("trust"):
                 await self._trust(pool, deployment, consortium, policy, authorities)
