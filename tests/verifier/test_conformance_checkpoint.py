@@ -157,7 +157,9 @@ def test_the_receipt_kind_can_ignore_sha256() -> None:
     bare = {**receipt, "receipt": WORLD.receipt.hex()}
     assert code("receipt", {**bare, "ignore": "sha256"}) == "NothingLeft"
     assert code("receipt", {**bare, "ignore": None}) == "Ok"
-    assert code("receipt", {**bare, "ignore": "sm3"}) == "FieldInvalid"
+    assert code("receipt", {**bare, "ignore": "sm3"}) == "Ok"
+    assert code("receipt", {**bare, "ignore": "sha256,sm3"}) == "NothingLeft"
+    assert code("receipt", {**bare, "ignore": "md5"}) == "FieldInvalid"
 
 
 def test_every_changed_character_is_refused_or_changes_nothing() -> None:
