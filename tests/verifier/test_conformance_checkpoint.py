@@ -158,7 +158,7 @@ def test_the_receipt_kind_can_ignore_sha256() -> None:
     assert code("receipt", {**bare, "ignore": "sha256"}) == "NothingLeft"
     assert code("receipt", {**bare, "ignore": None}) == "Ok"
     assert code("receipt", {**bare, "ignore": "sm3"}) == "Ok"
-    assert code("receipt", {**bare, "ignore": "sha256,sm3"}) == "NothingLeft"
+    assert code("receipt", {**bare, "ignore": "sha256,sm3"}) == "HashNotRenewed"
     assert code("receipt", {**bare, "ignore": "md5"}) == "FieldInvalid"
 
 
