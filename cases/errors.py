@@ -94,3 +94,10 @@ class ClockNotForward(CaseledgerError):
 
     http_status = 422
     title = "the clock counts backward"
+
+
+class BatchDamaged(CaseledgerError):
+    """What is stored of a batch contradicts its root."""
+
+    http_status = 500
+    title = "stored batch damaged"

@@ -1,0 +1,123 @@
+"""All SQL over batches: what was handed in, its tree, and how far the chain has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cases.errors import BatchDamaged
+from protocol.case_batch import BatchHeader, BatchTrailer, CaseLeaf, leaf_hash
+from protocol.errors import MalformedInput
+from protocol.hashing import HASH_LEN, SHA256
+from protocol.tree import root_from_path
+from storage.db import AnyConnection
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a case is in its batch: what the first act on it shows (docs/spec/case.md §7)."""
+
+    root: bytes
+    index: int
+    product: int
+    commitment: bytes
+    path: tuple[bytes, ...]
+
+
+async def origin(conn: AnyConnection, case_id: bytes) -> Origin | None:
+    """The origin of a case whose batch file is here, checked; None for any other.
+
+    It is asked of cases that did not move yet: whoever moves a case further shows an empty one.
+
+    Raises:
+        BatchDamaged: the stored tree does not lead to the root.
+    """
+    row = await conn.fetchrow(_ORIGIN, case_id)
+    if row is None:
+        return None
+    found = Origin(
+        row["root"],
+        row["position"],
+        row["product"],
+        row["commitment"],
+        tuple(node for node in row["path"] if node),
+    )
+    leaf = leaf_hash(CaseLeaf(found.product, row["owner"], case_id, found.commitment).encode())
+    try:
+        root = root_from_path(SHA256, leaf, found.index, row["count"], found.path)
+    except MalformedInput:
+        root = b""
+    if root != found.root:
+        raise BatchDamaged("the stored tree of the batch does not lead to its root", hint="caseledger fsck")
+    return found
+
+
+# The sibling of node i is node i ^ 1. Beyond the end of a level there is none: that node goes up as it is.
+_ORIGIN = """
+SELECT c.root, c.position, c.owner, c.product, c.commitment, b.count, p.path
+FROM cases.case c
+JOIN cases.batch b ON b.root = c.root AND b.owner = c.owner
+CROSS JOIN LATERAL (
+    SELECT array_agg(substring(l.hashes FROM ((((c.position >> l.level) # 1) * 32 + 1))::int FOR 32)
+                     ORDER BY l.level) AS path
+    FROM cases.batch_level l WHERE l.root = c.root
+) p
+WHERE c.case_id = $1"""
+
+
+def levels_of(leaf_hashes: bytes | bytearray) -> Iterator[bytes]:
+    """The levels of a tree, from the leaf hashes to the root, 32 bytes a node."""
+    level = [bytes(leaf_hashes[at : at + HASH_LEN]) for at in range(0, len(leaf_hashes), HASH_LEN)]
+    yield b"".join(level)
+    while len(level) > 1:
+        above = SHA256.pairs(level)
+        if len(level) & 1:
+            above.append(level[-1])
+        level = above
+        yield b"".join(level)
+
+
+async def insert_batch(
+    conn: AnyConnection, header: BatchHeader, trailer: BatchTrailer, leaf_hashes: bytes | bytearray, now: int
+) -> None:
+    """A batch with its tree. The caller's transaction brings its cases and rows as well."""
+    await conn.execute(
+        """INSERT INTO cases.batch
+               (root, batch_id, owner, count, made_at, received_at, file_digest, recipients, recipient_keys)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+        trailer.root,
+        header.batch_id,
+        header.owner,
+        trailer.count,
+        header.made_at,
+        now,
+        trailer.digest,
+        [one.organisation for one in header.recipients],
+        [one.public_key for one in header.recipients],
+    )
+    for level, hashes in enumerate(levels_of(leaf_hashes)):
+        await conn.execute("INSERT INTO cases.batch_level VALUES ($1, $2, $3)", trailer.root, level, hashes)
+
+
+async def insert_cases(conn: AnyConnection, root: bytes, first: int, leaves: Sequence[CaseLeaf]) -> int:
+    """Cases of a batch from position `first` on; how many of them are this batch's now.
+
+    A case that moved before its file came is known from the chain already, with the same leaf.
+    """
+    status = await conn.execute(
+        """INSERT INTO cases.case (case_id, root, position, owner, product, commitment)
+           SELECT c.id, $1, $2 + c.at - 1, c.owner, c.product, c.commitment
+           FROM unnest($3::bytea[], $4::bigint[], $5::smallint[], $6::bytea[])
+                WITH ORDINALITY AS c (id, owner, product, commitment, at)
+           ON CONFLICT (case_id) DO UPDATE SET position = excluded.position
+           WHERE (cases.case.root, cases.case.position, cases.case.owner, cases.case.product,
+                  cases.case.commitment)
+               = (excluded.root, excluded.position, excluded.owner, excluded.product, excluded.commitment)""",
+        root,
+        first,
+        [leaf.case_id for leaf in leaves],
+        [leaf.owner for leaf in leaves],
+        [leaf.product for leaf in leaves],
+        [leaf.commitment for leaf in leaves],
+    )
+    return int(status.rsplit(" ", 1)[1])
