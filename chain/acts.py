@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from chain.bindings import EVIDENCE_LOG, GOVERNANCE, REGISTRY, interface
 from chain.deployment import Deployment
 from chain.errors import ChainError
 from chain.evm import Evm
 from chain.transactions import Call
-from protocol import acts
+from protocol import acts, expect
 from protocol.acts import Act, Domain, Signer, parse_type
+from protocol.identifiers import parse_address
+
+A = TypeVar("A", bound=Act)
 
 TARGETS: Mapping[type[Act], tuple[str, str]] = {
     acts.Anchor: (EVIDENCE_LOG, "anchor"),
@@ -83,3 +86,19 @@ def document(act: Act, signature: bytes, *, proof: Sequence[bytes] = ()) -> dict
     if isinstance(act, acts.Anchor):
         out["proof"] = [node.hex() for node in proof]
     return out
+
+
+def act_from_json(kind: type[A], value: object, field: str = "request") -> A:
+    """Inverse of the `request` member of `document`. Raises MalformedInput."""
+    act_type = parse_type(kind.TYPE)
+    given = expect.json_members(value, field, [name for _, name in act_type.members])
+    values: list[Any] = []
+    for type_name, name in act_type.members:
+        item = given[name]
+        if type_name == "bytes32":
+            values.append(expect.from_hex(item, name, 32))
+        elif type_name == "address":
+            values.append(parse_address(str(item), name))
+        else:
+            values.append(expect.uint(item, name, 2 ** int(type_name.removeprefix("uint")) - 1))
+    return kind(*values)

@@ -8,11 +8,11 @@ A governance proposal goes as `{"act": "Schedule" | "Execute", "proposal": {…t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chain.acts import TARGETS, call_for
+from chain.acts import TARGETS, act_from_json, call_for
 from chain.deployment import Deployment
 from chain.evm import Evm
 from chain.governance import parse_proposal
@@ -21,14 +21,15 @@ from chain.transactions import Call
 from ledger_gateway.problems import IdempotencyConflict
 from protocol import acts as protocol_acts
 from protocol import expect
-from protocol.acts import Act, parse_type
+from protocol.acts import parse_type
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.hashing import sha256
-from protocol.identifiers import parse_address
-from storage.db import Pool
+from storage.db import AnyConnection, Pool
 
 MAX_SIGNATURE = 4096
 MAX_PROOF = 63
+Record = Callable[[AnyConnection], Awaitable[None]]
+"""Writes what belongs to an act inside the transaction that enqueues it."""
 
 
 class UnknownAct(MalformedInput):
@@ -73,27 +74,11 @@ def parse_act(document: Mapping[str, Any], deployment: Deployment) -> RelayedAct
         raise UnknownAct("act: unknown", field="act", hint=f"one of {', '.join(NAMES)}")
     members = ("act", "request", "signature", *(("proof",) if kind is protocol_acts.Anchor else ()))
     values = expect.json_members(dict(document), "act", members)
-    act = _request(kind, values["request"])
+    act = act_from_json(kind, values["request"])
     signature = expect.from_hex(values["signature"], "signature", maximum=MAX_SIGNATURE)
     proof = expect.json_array(values.get("proof", []), "proof", MAX_PROOF)
     path = [expect.from_hex(node, "proof", 32) for node in proof]
     return _relayed(str(name), call_for(act, signature, deployment, proof=path))
-
-
-def _request(kind: type[Act], value: object) -> Act:
-    """The act from its members under the names of its type string."""
-    act_type = parse_type(kind.TYPE)
-    given = expect.json_members(value, "request", [name for _, name in act_type.members])
-    values: list[Any] = []
-    for type_name, name in act_type.members:
-        item = given[name]
-        if type_name == "bytes32":
-            values.append(expect.from_hex(item, name, 32))
-        elif type_name == "address":
-            values.append(parse_address(str(item), name))
-        else:
-            values.append(expect.uint(item, name, 2 ** int(type_name.removeprefix("uint")) - 1))
-    return kind(*values)
 
 
 def _governance(name: str, document: Mapping[str, Any], deployment: Deployment) -> RelayedAct:
@@ -136,17 +121,30 @@ class Relay:
         async with self._pool.acquire() as conn:
             held = await conn.fetchrow(_HELD, _business_key(act.id))
         if held is None:
-            await self._enqueue(act)
+            await self.carry(act.id, act.call)
         elif (held["recipient"], held["data"]) != (act.call.recipient, act.call.data):
             raise IdempotencyConflict("the key was used for another act", field="idempotency-key")
         return act
 
-    async def _enqueue(self, act: RelayedAct) -> None:
-        lane = self._lanes[int(act.id[:8], 16) % len(self._lanes)]
-        recipient = act.call.recipient or b""
-        gas = await self._outbox.prepare(self._evm, lane, recipient, act.call.data)
+    async def simulate(self, call: Call) -> None:
+        """Asks whether the contract would take the call now. Raises ContractReverted, and chain faults."""
+        await self._outbox.prepare(self._evm, self._lanes[0], call.recipient or b"", call.data)
+
+    async def carry(self, act_id: str, call: Call, record: Record | None = None) -> None:
+        """Simulates and enqueues under a name of 64 hex digits; `record` writes in the same SQL transaction.
+
+        A name that was carried before is not carried again, and its `record` still runs.
+
+        Raises:
+            ContractReverted (the contract's own error), and chain faults
+        """
+        lane = self._lanes[int(act_id[:8], 16) % len(self._lanes)]
+        recipient = call.recipient or b""
+        gas = await self._outbox.prepare(self._evm, lane, recipient, call.data)
         async with self._pool.acquire() as conn, conn.transaction():
-            await self._outbox.enqueue(conn, lane, recipient, act.call.data, gas, _business_key(act.id))
+            if record is not None:
+                await record(conn)
+            await self._outbox.enqueue(conn, lane, recipient, call.data, gas, _business_key(act_id))
 
     async def outcome(self, act_id: str) -> Outcome:
         """What became of an act.
