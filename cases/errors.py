@@ -101,3 +101,10 @@ class BatchDamaged(CaseledgerError):
 
     http_status = 500
     title = "stored batch damaged"
+
+
+class CaseNotHere(CaseledgerError):
+    """No such case that this caller may know of. The same answer whether there is one or not."""
+
+    http_status = 404
+    title = "no such case for this caller"
