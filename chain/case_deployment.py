@@ -14,8 +14,6 @@ from chain.bindings import (
     CASE_BATCHES,
     CASE_LEDGER,
     EVIDENCE_GUARD,
-    LIFECYCLE,
-    LIFECYCLE_TEST_CLOCK,
     WORK_CALENDAR,
     encode_values,
     interface,
@@ -24,6 +22,7 @@ from chain.bytecode import (
     batches_immutables,
     calendar_immutables,
     case_ledger_immutables,
+    code_hash,
     contract_address,
     creation_code,
     deployed_code,
@@ -31,63 +30,17 @@ from chain.bytecode import (
     load_artifact,
     policy_immutables,
 )
+from chain.case_contracts import CaseContracts, PolicyVersion
+from chain.case_record import CaseRecord
 from chain.deploy import Network, sent
-from chain.deployment import Deployment
+from chain.deployment import DeployedContract, Deployment
 from chain.errors import DeploymentMismatch
-from chain.evm import Evm
+from chain.evm import Evm, Receipt
 from chain.governance import Proposal
 from chain.signer import RelayerKey
 from chain.transactions import Call
-from protocol.acts import Domain
 
 NO_GUARD = bytes(20)
-POLICIES = (LIFECYCLE, LIFECYCLE_TEST_CLOCK)
-
-
-@dataclass(frozen=True)
-class PolicyVersion:
-    """A lifecycle of this release: the contract's name, and SHA-256 of its source, known from `cases/`."""
-
-    name: str
-    source_digest: bytes
-
-    def __post_init__(self) -> None:
-        if self.name not in POLICIES:
-            raise DeploymentMismatch(f"{self.name} is no lifecycle of this release", field="policy")
-
-
-@dataclass(frozen=True)
-class CaseContracts:
-    """Addresses, 20 bytes each; `version` is the policy that cases begin with."""
-
-    chain_id: int
-    version: PolicyVersion
-    calendar: bytes
-    guard: bytes
-    policy: bytes
-    batches: bytes
-    ledger: bytes
-
-    @property
-    def batches_domain(self) -> Domain:
-        """Where imports and recalls count."""
-        return Domain(self.chain_id, self.batches)
-
-    @property
-    def ledger_domain(self) -> Domain:
-        """Where every other act on a case counts."""
-        return Domain(self.chain_id, self.ledger)
-
-    @property
-    def at(self) -> dict[str, bytes]:
-        """By the artifact's name."""
-        return {
-            WORK_CALENDAR: self.calendar,
-            EVIDENCE_GUARD: self.guard,
-            self.version.name: self.policy,
-            CASE_BATCHES: self.batches,
-            CASE_LEDGER: self.ledger,
-        }
 
 
 @dataclass(frozen=True)
@@ -108,8 +61,8 @@ async def deploy_cases(
     version: PolicyVersion,
     *,
     progress: Callable[[str], None] | None = None,
-) -> CaseContracts:
-    """Deploy and check the code.
+) -> CaseRecord:
+    """Deploy and check the code; nothing is written to disk.
 
     Raises DeploymentMismatch, ContractReverted, and what `chain.direct.send` raises.
     """
@@ -124,6 +77,7 @@ async def deploy_cases(
         CASE_BATCHES: (registry, at[CASE_LEDGER]),
         CASE_LEDGER: (registry, at[CASE_BATCHES]),
     }
+    receipts: dict[str, Receipt] = {}
     for name in names:
         if progress is not None:
             progress(name)
@@ -131,15 +85,36 @@ async def deploy_cases(
         receipt = await sent(evm, deployer, network, Call(None, creation_code(load_artifact(name), encoded)))
         if receipt.contract != at[name]:
             raise DeploymentMismatch(f"{name} is not at the address computed for it", field=name)
+        receipts[name] = receipt
     contracts = CaseContracts(network.chain_id, version, *(at[name] for name in names))
-    await check_cases(evm, deployment, contracts)
-    return contracts
+    expected = expected_case_code(deployment, contracts)
+    record = CaseRecord(
+        network.chain_id,
+        version,
+        {
+            name: DeployedContract(at[name], code_hash(expected[name]), receipts[name].transaction_hash)
+            for name in names
+        },
+        min(receipt.block_number for receipt in receipts.values()),
+    )
+    await check_cases(evm, deployment, record)
+    return record
 
 
-async def check_cases(evm: Evm, deployment: Deployment, contracts: CaseContracts) -> None:
-    """The chain has exactly the committed code, immutables filled in. Raises DeploymentMismatch."""
-    for name, expected in expected_case_code(deployment, contracts).items():
-        if await evm.code(contracts.at[name]) != expected:
+async def check_cases(evm: Evm, deployment: Deployment, record: CaseRecord) -> None:
+    """The chain has exactly the committed code, immutables filled in, at the recorded addresses.
+
+    Raises DeploymentMismatch naming the contract.
+    """
+    if record.chain_id != deployment.chain_id:
+        raise DeploymentMismatch(f"the record is of chain {record.chain_id}", field="chainId")
+    for name, expected in expected_case_code(deployment, record.contracts).items():
+        code = await evm.code(record.deployed[name].address)
+        if not code:
+            raise DeploymentMismatch(
+                f"there is no {name} at the recorded address", field=name, hint="is it this network?"
+            )
+        if code != expected or code_hash(code) != record.deployed[name].code_hash:
             raise DeploymentMismatch(f"the code of {name} is not what this release committed", field=name)
 
 
@@ -152,7 +127,7 @@ def expected_case_code(deployment: Deployment, contracts: CaseContracts) -> dict
         EVIDENCE_GUARD: guard_immutables(log=log, registry=registry),
         contracts.version.name: policy_immutables(
             source_digest=contracts.version.source_digest,
-            test_clock=contracts.version.name == LIFECYCLE_TEST_CLOCK,
+            test_clock=contracts.version.test_clock,
             calendar=contracts.calendar,
             evidence=contracts.guard,
         ),

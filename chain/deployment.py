@@ -153,31 +153,37 @@ class Deployment:
 
     def save(self, home: Path) -> Path:
         """Write `<home>/deployment.json` whole or not at all."""
-        home.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=home, prefix=".deployment-")
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(self.as_json(), out, indent=1)
-            out.write("\n")
-            out.flush()
-            os.fsync(out.fileno())
-        path = home / FILE_NAME
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-        return path
+        return write_record(home / FILE_NAME, self.as_json())
 
 
 def load(path: Path) -> Deployment:
     """Read a record: a file, or a home that holds one. Raises DeploymentMissing, MalformedInput."""
     if path.is_dir():
         path = path / FILE_NAME
+    return parse(read_record(path, _MAX_FILE, hint="caseledger deploy, or copy the consortium's record"))
+
+
+def write_record(path: Path, document: dict[str, Any]) -> Path:
+    """Write a record of deployed contracts whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(document, out, indent=1)
+        out.write("\n")
+        out.flush()
+        os.fsync(out.fileno())
+    os.chmod(partial, 0o644)
+    os.replace(partial, path)
+    return path
+
+
+def read_record(path: Path, limit: int, *, hint: str) -> bytes:
+    """The bytes of a record, one more than `limit` at most. Raises DeploymentMissing."""
     try:
         with path.open("rb") as source:
-            data = source.read(_MAX_FILE + 1)
+            return source.read(limit + 1)
     except OSError:
-        raise DeploymentMissing(
-            f"no {path.name}", field=path.name, hint="caseledger deploy, or copy the consortium's record"
-        ) from None
-    return parse(data)
+        raise DeploymentMissing(f"no {path.name}", field=path.name, hint=hint) from None
 
 
 _MEMBERS = (
@@ -200,9 +206,9 @@ def parse(data: bytes) -> Deployment:
         network_id=expect.text(record["networkId"], "networkId", 64),
         rpc=_urls(record["rpc"], "rpc"),
         comet=_urls(record["comet"], "comet"),
-        registry=_contract(contracts[REGISTRY], REGISTRY),
-        governance=_contract(contracts[GOVERNANCE], GOVERNANCE),
-        evidence_log=_contract(contracts[EVIDENCE_LOG], EVIDENCE_LOG),
+        registry=parse_contract(contracts[REGISTRY], REGISTRY),
+        governance=parse_contract(contracts[GOVERNANCE], GOVERNANCE),
+        evidence_log=parse_contract(contracts[EVIDENCE_LOG], EVIDENCE_LOG),
         rotation_delay=expect.uint(record["rotationDelay"], "rotationDelay", expect.UINT40_MAX),
         delay=expect.uint(record["delay"], "delay", expect.UINT40_MAX),
         threshold=expect.uint(record["threshold"], "threshold", expect.UINT32_MAX),
@@ -219,7 +225,8 @@ def _urls(value: object, field: str) -> tuple[str, ...]:
     return urls
 
 
-def _contract(value: object, name: str) -> DeployedContract:
+def parse_contract(value: object, name: str) -> DeployedContract:
+    """Address, code hash and transaction of one contract. Raises MalformedInput."""
     members = expect.json_members(value, name, ("address", "codeHash", "transaction"))
     return DeployedContract(
         parse_address(str(members["address"]), f"{name}.address"),

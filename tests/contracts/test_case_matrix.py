@@ -16,7 +16,7 @@ from protocol.errors import CaseledgerError
 from protocol.hashing import keccak256
 
 pytest.importorskip("pyrevm", reason="pyrevm has no wheel for this version of Python")
-from tests.contracts.test_case_model import ALL_ROLES, MEDIATION, NOWHERE, ZERO, World, case_id, values
+from tests.support.case_world import ALL_ROLES, MEDIATION, NOWHERE, ZERO, World, case_id, values
 from tests.support.revm import BANK, CENTRE, COURT, FOREVER
 
 CASE_SLOT = keccak256(case_id(0) + (2).to_bytes(32, "big"))

@@ -23,7 +23,8 @@ from cases.lifecycle import OWNER, CourtRule, Transition, When
 from cases.lifecycle_v1 import LIFECYCLE_V1
 from chain import deploy, direct
 from chain.bindings import CASE_BATCHES, CASE_LEDGER, EVIDENCE_LOG, LIFECYCLE_TEST_CLOCK, interface
-from chain.case_deployment import CalendarYear, CaseContracts, PolicyVersion, deploy_cases, open_cases
+from chain.case_contracts import CaseContracts, PolicyVersion
+from chain.case_deployment import CalendarYear, deploy_cases, open_cases
 from chain.deployment import Deployment, GenesisKey, GenesisOrganisation
 from chain.engines import profile
 from chain.errors import ContractReverted
@@ -226,7 +227,7 @@ async def court(network: CometNetwork, cases: int) -> AsyncIterator[Court]:
         deployer = load_relayer(network.home / "keys" / "deployer.key")
         deployment = await deploy.deploy(evm, deployer, place, deploy.Rules(3, 1, 60, genesis))
         version = PolicyVersion(LIFECYCLE_TEST_CLOCK, LIFE.source_digest)
-        contracts = await deploy_cases(evm, deployer, place, deployment, version)
+        contracts = (await deploy_cases(evm, deployer, place, deployment, version)).contracts
         relayers: asyncio.Queue[RelayerKey] = asyncio.Queue()
         for number in range(1, 5):
             relayers.put_nowait(load_relayer(network.home / "keys" / f"relayer-{number}.key"))
