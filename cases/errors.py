@@ -108,3 +108,10 @@ class CaseNotHere(CaseledgerError):
 
     http_status = 404
     title = "no such case for this caller"
+
+
+class HistoryBroken(CaseledgerError):
+    """Changes that are not those of a case, whole and in order."""
+
+    http_status = 500
+    title = "the history of a case does not add up"
