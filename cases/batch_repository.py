@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cases.errors import BatchDamaged
+from protocol.batch_file import above
 from protocol.case_batch import BatchHeader, BatchTrailer, CaseLeaf, leaf_hash
 from protocol.errors import MalformedInput
 from protocol.hashing import HASH_LEN, SHA256
@@ -67,14 +68,11 @@ WHERE c.case_id = $1"""
 
 def levels_of(leaf_hashes: bytes | bytearray) -> Iterator[bytes]:
     """The levels of a tree, from the leaf hashes to the root, 32 bytes a node."""
-    level = [bytes(leaf_hashes[at : at + HASH_LEN]) for at in range(0, len(leaf_hashes), HASH_LEN)]
-    yield b"".join(level)
-    while len(level) > 1:
-        above = SHA256.pairs(level)
-        if len(level) & 1:
-            above.append(level[-1])
-        level = above
-        yield b"".join(level)
+    level = bytes(leaf_hashes)
+    yield level
+    while len(level) > HASH_LEN:
+        level = above(level)
+        yield level
 
 
 async def insert_batch(

@@ -1,10 +1,9 @@
-"""Case leaf, sealed row and batch file (docs/spec/case.md §1, §3, §4). No I/O."""
+"""Case leaf, sealed row and the frames of a batch file (docs/spec/case.md §1, §3, §4). No I/O."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -290,68 +289,3 @@ def frame(data: bytes) -> bytes:
     if len(data) > MAX_FRAME:
         raise LimitExceeded(f"a frame of {len(data)} bytes, at most {MAX_FRAME}")
     return len(data).to_bytes(4, "big") + data
-
-
-def read_batch(pieces: Iterable[bytes]) -> Iterator[BatchHeader | SealedRow | BatchTrailer]:
-    """Header, rows and trailer of a batch file that comes in pieces; nothing is believed before the trailer.
-
-    Memory: one frame, and 32 bytes a case. Whoever acts on rows before the generator ends must be able to
-    take that back.
-
-    Raises:
-        BatchNotWhole, MalformedInput, UnknownVersion, LimitExceeded
-    """
-    digest = hashlib.sha256(MAGIC)
-    frames = _frames(pieces)
-    header: BatchHeader | None = None
-    hashes: list[bytes] = []
-    seen: set[bytes] = set()
-    for data in frames:
-        value = cbor.decode(data, max_bytes=MAX_FRAME, max_depth=3)
-        if header is None:
-            header = BatchHeader.parse(value)
-            yield header
-        elif isinstance(value, tuple):
-            if len(hashes) == MAX_CASES:
-                raise LimitExceeded(f"more than {MAX_CASES} cases")
-            row = SealedRow.parse(value, len(header.recipients))
-            leaf = CaseLeaf.parse(row.leaf)
-            if leaf.owner != header.owner or leaf.case_id in seen:
-                raise MalformedInput("a case of another owner, or twice", field="case leaf")
-            seen.add(leaf.case_id)
-            hashes.append(leaf_hash(row.leaf))
-            yield row
-        else:
-            trailer = BatchTrailer.parse(value)
-            whole = (len(hashes), batch_root(hashes) if hashes else b"", digest.digest())
-            if whole != (trailer.count, trailer.root, trailer.digest) or next(frames, None) is not None:
-                raise BatchNotWhole("count, root or digest differ from the trailer", field="trailer")
-            yield trailer
-            return
-        digest.update(frame(data))
-    raise BatchNotWhole("the file ends before its trailer", field="trailer")
-
-
-def _frames(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    held = bytearray()
-    begun = False
-    for piece in pieces:
-        held += piece
-        at = 0
-        if not begun:
-            if len(held) < len(MAGIC):
-                continue
-            if not held.startswith(MAGIC):
-                raise MalformedInput("not a batch file", field="batch")
-            begun, at = True, len(MAGIC)
-        while len(held) - at >= 4:
-            length = int.from_bytes(held[at : at + 4], "big")
-            if length > MAX_FRAME:
-                raise LimitExceeded(f"a frame of {length} bytes, at most {MAX_FRAME}")
-            if len(held) - at < 4 + length:
-                break
-            yield bytes(held[at + 4 : at + 4 + length])
-            at += 4 + length
-        del held[:at]
-    if held or not begun:
-        raise BatchNotWhole("the file ends inside a frame", field="batch")

@@ -9,7 +9,8 @@ from typing import Any
 
 from agent.intake.errors import BatchUnknown
 from agent.intake.store import BatchState, IntakeStore
-from protocol.case_batch import CaseLeaf, SealedRow, leaf_hash, read_batch
+from protocol.batch_file import read_batch
+from protocol.case_batch import CaseLeaf, SealedRow, leaf_hash
 from protocol.hashing import SHA256
 from verifier.merkle import Tree, verify_inclusion
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import case_batch, cbor
+from protocol.batch_file import read_batch
 from protocol.case_batch import (
     BatchHeader,
     BatchNotWhole,
@@ -28,7 +29,6 @@ from protocol.case_batch import (
     frame,
     leaf_hash,
     open_row,
-    read_batch,
 )
 from protocol.case_row import CaseRow, Debtor, Product, Reachability, RowFlag, row_commitment
 from protocol.errors import CaseledgerError, LimitExceeded, MalformedInput, UnknownVersion

@@ -39,6 +39,7 @@ from agent.intake.source import Declared, Source
 from agent.intake.store import BatchState, IntakeStore, StoredBatch
 from agent.intake.xlsx_write import WrittenSheet, write_workbook
 from benchmarks.import_data import make
+from protocol.batch_file import read_batch
 from protocol.case_batch import (
     BatchRecipient,
     BatchTrailer,
@@ -46,7 +47,6 @@ from protocol.case_batch import (
     SealedRow,
     leaf_hash,
     open_row,
-    read_batch,
 )
 from protocol.errors import CaseledgerError
 from tests.support.intake import HEADINGS, OWNER, TERMS, good, opened, write_csv, write_jsonl, write_xlsx
