@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from cases.errors import BatchDamaged
+from chain.case_acts import Origin
 from protocol.batch_file import above
 from protocol.case_batch import BatchHeader, BatchTrailer, CaseLeaf, leaf_hash
 from protocol.errors import MalformedInput
 from protocol.hashing import HASH_LEN, SHA256
 from protocol.tree import root_from_path
 from storage.db import AnyConnection
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a case is in its batch: what the first act on it shows (docs/spec/case.md §7)."""
-
-    root: bytes
-    index: int
-    product: int
-    commitment: bytes
-    path: tuple[bytes, ...]
 
 
 async def origin(conn: AnyConnection, case_id: bytes) -> Origin | None:
@@ -75,10 +64,13 @@ def levels_of(leaf_hashes: bytes | bytearray) -> Iterator[bytes]:
         yield level
 
 
-async def insert_batch(
-    conn: AnyConnection, header: BatchHeader, trailer: BatchTrailer, leaf_hashes: bytes | bytearray, now: int
-) -> None:
-    """A batch with its tree. The caller's transaction brings its cases and rows as well."""
+async def lock(conn: AnyConnection, root: bytes) -> None:
+    """Whoever changes what is known of a batch takes this first, for the rest of its transaction."""
+    await conn.execute("SELECT pg_advisory_xact_lock($1)", int.from_bytes(root[:8], "big", signed=True))
+
+
+async def insert_batch(conn: AnyConnection, header: BatchHeader, trailer: BatchTrailer, now: int) -> None:
+    """A batch. The caller's transaction brings its tree, its cases and its rows as well."""
     await conn.execute(
         """INSERT INTO cases.batch
                (root, batch_id, owner, count, made_at, received_at, file_digest, recipients, recipient_keys)
@@ -93,8 +85,12 @@ async def insert_batch(
         [one.organisation for one in header.recipients],
         [one.public_key for one in header.recipients],
     )
+
+
+async def insert_levels(conn: AnyConnection, root: bytes, leaf_hashes: bytes | bytearray) -> None:
+    """The tree of a batch."""
     for level, hashes in enumerate(levels_of(leaf_hashes)):
-        await conn.execute("INSERT INTO cases.batch_level VALUES ($1, $2, $3)", trailer.root, level, hashes)
+        await conn.execute("INSERT INTO cases.batch_level VALUES ($1, $2, $3)", root, level, hashes)
 
 
 async def insert_cases(conn: AnyConnection, root: bytes, first: int, leaves: Sequence[CaseLeaf]) -> int:
@@ -119,3 +115,13 @@ async def insert_cases(conn: AnyConnection, root: bytes, first: int, leaves: Seq
         [leaf.commitment for leaf in leaves],
     )
     return int(status.rsplit(" ", 1)[1])
+
+
+async def same_batch(conn: AnyConnection, batch_id: bytes, root: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Root, id and digest of what is here under an id or a root."""
+    row = await conn.fetchrow(
+        "SELECT root, batch_id, file_digest FROM cases.batch WHERE batch_id = $1 OR root = $2 LIMIT 1",
+        batch_id,
+        root,
+    )
+    return None if row is None else (row["root"], row["batch_id"], row["file_digest"])

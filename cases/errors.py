@@ -103,6 +103,49 @@ class BatchDamaged(CaseledgerError):
     title = "stored batch damaged"
 
 
+class BatchNotHere(CaseledgerError):
+    """No such batch that this caller may know of. The same answer whether there is one or not."""
+
+    http_status = 404
+    title = "no such batch for this caller"
+
+
+class BatchOfAnother(CaseledgerError):
+    """An institution brings its own cases alone."""
+
+    http_status = 403
+    title = "the batch is another institution's"
+
+
+class BatchDiffers(CaseledgerError):
+    """Another file stands here under this batch id or this root; what is here is never replaced."""
+
+    http_status = 409
+    title = "another batch file is here"
+
+
+class CaseInOtherBatch(CaseledgerError):
+    """A case id of the file is known from another batch."""
+
+    http_status = 409
+    title = "a case of the file is in another batch"
+
+
+class BatchRecipientUnknown(CaseledgerError):
+    """Rows sealed to nobody who could open them: no active member, or not under its published key."""
+
+    http_status = 422
+    title = "recipient or its key unknown"
+
+
+class BatchesBusy(CaseledgerError):
+    """As many files are being taken as this gateway takes at once."""
+
+    http_status = 503
+    retryable = True
+    title = "other batch files are being taken"
+
+
 class CaseNotHere(CaseledgerError):
     """No such case that this caller may know of. The same answer whether there is one or not."""
 

@@ -39,7 +39,8 @@ async def connected(database: PgDatabase, role: str = "gateway") -> AsyncIterato
 async def store(conn: Connection, batch: MadeBatch) -> None:
     hashes = b"".join(leaf_hash(row.leaf) for row in batch.rows)
     async with conn.transaction():
-        await repository.insert_batch(conn, batch.header, batch.trailer, hashes, 1_800_000_100)
+        await repository.insert_batch(conn, batch.header, batch.trailer, 1_800_000_100)
+        await repository.insert_levels(conn, batch.root, hashes)
         assert await repository.insert_cases(conn, batch.root, 0, batch.leaves) == len(batch.rows)
 
 
@@ -100,8 +101,7 @@ def test_a_case_of_another_batch_or_with_another_leaf_is_not_taken_over(database
         async with connected(database) as conn:
             await store(conn, first)
             async with conn.transaction():
-                hashes = b"".join(leaf_hash(row.leaf) for row in second.rows)
-                await repository.insert_batch(conn, second.header, second.trailer, hashes, 1)
+                await repository.insert_batch(conn, second.header, second.trailer, 1)
                 mixed = [second.leaves[0], first.leaves[1]]
                 assert await repository.insert_cases(conn, second.root, 0, mixed) == 1
             found = await repository.origin(conn, first.leaves[1].case_id)
