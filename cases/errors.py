@@ -158,3 +158,38 @@ class HistoryBroken(CaseledgerError):
 
     http_status = 500
     title = "the history of a case does not add up"
+
+
+class DecisionInputInvalid(CaseledgerError):
+    """A value that the input of a decision table does not have."""
+
+    http_status = 422
+    title = "no value of this input"
+
+
+class DecisionTableIncomplete(CaseledgerError):
+    """No rule fits; the linter keeps such a table from being released."""
+
+    http_status = 500
+    title = "decision table has a gap"
+
+
+class DecisionTableUnknown(CaseledgerError):
+    """A table or a version of it that this release does not have."""
+
+    http_status = 404
+    title = "unknown decision table"
+
+
+class TriageStageClosed(CaseledgerError):
+    """Triage acts before a case is routed, not afterwards."""
+
+    http_status = 409
+    title = "triage does not act in this stage"
+
+
+class WageInvalid(CaseledgerError):
+    """No plausible yearly wage, or of a year that is not over."""
+
+    http_status = 422
+    title = "average wage not usable"

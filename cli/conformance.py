@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from protocol.errors import CaseledgerError
 
 DEADLINE = "deadline"
+TRIAGE = "triage"
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text: str = "") -> None:
-    """Register the subcommand. Kinds are those of verifier.conformance, and `deadline`."""
+    """Register the subcommand. Kinds are those of verifier.conformance, `deadline` and `triage`."""
     from verifier.conformance import CHECKS
 
-    kinds = sorted([*CHECKS, DEADLINE])
+    kinds = sorted([*CHECKS, DEADLINE, TRIAGE])
     parser = subparsers.add_parser("conformance", help=help_text, description=help_text)
     parser.add_argument("kind", choices=kinds, metavar="KIND", help=" | ".join(kinds))
 
@@ -56,6 +57,10 @@ def _answers(kind: str) -> tuple[Callable[[bytes], Any], Callable[[CaseledgerErr
         from cases import conformance
 
         return conformance.answer, conformance.refusal
+    if kind == TRIAGE:
+        from cases import conformance, triage_conformance
+
+        return triage_conformance.answer, conformance.refusal
     from verifier.conformance import answer, refusal
 
     return partial(answer, kind), refusal

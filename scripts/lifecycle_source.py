@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from cases.deadlines import Unit
 from cases.lifecycle import (
@@ -34,6 +30,7 @@ from cases.lifecycle import (
 from protocol.acts import Role
 from protocol.entry import EvidenceClass
 from protocol.i18n import Text
+from scripts.yaml_source import Part, SourceError, digest_of, load
 
 ROLES = {role.name.lower(): role.mask for role in Role} | {"owner": OWNER}
 PRIVILEGED = {EvidenceClass.MEDIATION_RECORD}
@@ -42,39 +39,14 @@ SOURCE = Path(__file__).resolve().parent.parent / "cases" / "lifecycle.yaml"
 Json = dict[str, Any]
 
 
-class SourceError(Exception):
-    """The source is not a lifecycle; says where."""
-
-
-class _Loader(yaml.CSafeLoader):
-    """Refuses a key that stands twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    loader.flatten_mapping(node)
-    found: dict[Hashable, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in found:
-            raise SourceError(f"line {key_node.start_mark.line + 1}: {key} stands twice")
-        found[key] = loader.construct_object(value_node, deep=True)
-    return found
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def read(text: str) -> Lifecycle:
     """The lifecycle of a source text.
 
     Raises:
         SourceError: something is missing, unknown, out of range or stands twice.
     """
-    try:
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise SourceError(f"not YAML: {error}") from None
-    top = _Part("lifecycle", raw)
+    raw = load(text)
+    top = Part("lifecycle", raw)
     holds = top.group("holds", _hold)
     reasons = {name: _reasons(name, members) for name, members in top.take("reasons").items()}
     stages = top.group("stages", lambda part: _stage(part, {hold.name: code for code, hold in holds.items()}))
@@ -92,103 +64,32 @@ def read(text: str) -> Lifecycle:
     return made
 
 
-def digest_of(raw: object) -> bytes:
-    """SHA-256 of the source as canonical JSON, so that comments and layout do not count."""
-    return hashlib.sha256(
-        json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    ).digest()
-
-
-class _Part:
-    """A mapping whose members are taken one by one; what is left over is a mistake."""
-
-    def __init__(self, name: str, value: object) -> None:
-        if not isinstance(value, dict):
-            raise SourceError(f"{name}: a mapping is expected")
-        self.name = name
-        self._left = dict(value)
-
-    def take(self, key: str, default: Any = ...) -> Any:
-        if key not in self._left and default is ...:
-            raise SourceError(f"{self.name}: {key} is missing")
-        return self._left.pop(key, default)
-
-    def done(self) -> None:
-        if self._left:
-            raise SourceError(f"{self.name}: unknown member {sorted(self._left)[0]}")
-
-    def number(self, key: str, maximum: int) -> int:
-        value = self.take(key)
-        if type(value) is not int or not 0 < value <= maximum:
-            raise SourceError(f"{self.name}: {key} is a number from 1 to {maximum}")
-        return value
-
-    def text(self, key: str) -> Text:
-        part = _Part(f"{self.name}.{key}", self.take(key))
-        words = Text(str(part.take("zh")).strip(), str(part.take("en")).strip())
-        part.done()
-        return words
-
-    def choice(self, key: str, choices: Mapping[str, Any], default: Any = ...) -> Any:
-        value = self.take(key, default)
-        if value is default and default is not ...:
-            return default
-        if value not in choices:
-            raise SourceError(f"{self.name}: {key} {value} is not known")
-        return choices[value]
-
-    def roles(self, key: str, default: Any = ...) -> int:
-        return sum({self._known(ROLES, role, key) for role in self.take(key, default)})
-
-    def several(self, key: str, choices: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(self._known(choices, value, key) for value in self.take(key))
-
-    def flag(self, key: str) -> bool:
-        value = self.take(key, False)
-        if type(value) is not bool:
-            raise SourceError(f"{self.name}: {key} is true or false")
-        return value
-
-    def group(self, key: str, make: Callable[[_Part], Any]) -> dict[int, Any]:
-        found: dict[int, Any] = {}
-        for name, value in self.take(key).items():
-            part = _Part(name, value)
-            item = make(part)
-            part.done()
-            code = item.id if isinstance(item, Transition) else item.code
-            if code in found:
-                raise SourceError(f"{name}: code {code} is taken by {found[code].name}")
-            found[code] = item
-        return dict(sorted(found.items()))
-
-    def _known(self, choices: Mapping[str, Any], value: str, key: str) -> Any:
-        if value not in choices:
-            raise SourceError(f"{self.name}: {key} {value} is not known")
-        return choices[value]
+def _roles(part: Part, key: str, default: Any = ...) -> int:
+    return sum({part.known(ROLES, role, key) for role in part.take(key, default)})
 
 
 def _enum(kind: type[Any]) -> dict[str, Any]:
     return {member.name.lower().replace("_", "-"): member for member in kind}
 
 
-def _hold(part: _Part) -> Hold:
+def _hold(part: Part) -> Hold:
     return Hold(
         part.number("code", HOLDS - 1),
         part.name,
-        part.roles("by"),
+        _roles(part, "by"),
         str(part.take("article")),
         part.text("label"),
     )
 
 
-def _product(part: _Part) -> Product:
-    return Product(part.number("code", PRODUCTS - 1), part.name, part.roles("by"), part.text("label"))
+def _product(part: Part) -> Product:
+    return Product(part.number("code", PRODUCTS - 1), part.name, _roles(part, "by"), part.text("label"))
 
 
 def _reasons(name: str, members: Mapping[str, Any]) -> tuple[Reason, ...]:
     made = []
     for key, value in members.items():
-        part = _Part(f"{name}.{key}", value)
+        part = Part(f"{name}.{key}", value)
         made.append(Reason(part.number("code", MOST_REASONS), key, part.text("label")))
         part.done()
     if len({reason.code for reason in made}) != len(made):
@@ -196,21 +97,21 @@ def _reasons(name: str, members: Mapping[str, Any]) -> tuple[Reason, ...]:
     return tuple(sorted(made, key=lambda reason: reason.code))
 
 
-def _stage(part: _Part, holds: Mapping[str, int]) -> Stage:
+def _stage(part: Part, holds: Mapping[str, int]) -> Stage:
     final = part.flag("final")
     return Stage(
         code=part.number("code", STAGES - 1),
         name=part.name,
         label=part.text("label"),
         plain=part.text("plain"),
-        clock=None if final else _stage_clock(_Part(f"{part.name}.clock", part.take("clock"))),
+        clock=None if final else _stage_clock(Part(f"{part.name}.clock", part.take("clock"))),
         holds=() if final else tuple(sorted(part.several("holds", holds))),
         court=part.flag("court"),
         final=final,
     )
 
 
-def _stage_clock(part: _Part) -> Clock:
+def _stage_clock(part: Part) -> Clock:
     made = Clock(
         name=str(part.take("name")),
         count=part.number("count", 2**16 - 1),
@@ -223,7 +124,7 @@ def _stage_clock(part: _Part) -> Clock:
 
 
 def _transition(
-    part: _Part, stages: Mapping[str, int], reasons: Mapping[str, tuple[Reason, ...]]
+    part: Part, stages: Mapping[str, int], reasons: Mapping[str, tuple[Reason, ...]]
 ) -> Transition:
     label, article = part.text("label"), str(part.take("article"))
     lapse = part.flag("lapse")
@@ -232,8 +133,8 @@ def _transition(
         name=part.name,
         sources=part.several("from", stages),
         target=part.choice("to", stages),
-        by=0 if lapse else part.roles("by"),
-        beside=part.roles("with", ()),
+        by=0 if lapse else _roles(part, "by"),
+        beside=_roles(part, "with", ()),
         label=label,
         article=article,
         when=part.choice("when", _enum(When), When.AFTER if lapse else When.ANY),
@@ -249,11 +150,11 @@ def _transition(
     )
 
 
-def _own_clock(part: _Part, label: Text, article: str) -> Clock | None:
+def _own_clock(part: Part, label: Text, article: str) -> Clock | None:
     value = part.take("clock", None)
     if value is None:
         return None
-    inner = _Part(f"{part.name}.clock", value)
+    inner = Part(f"{part.name}.clock", value)
     made = Clock(
         part.name, inner.number("count", 2**16 - 1), inner.choice("unit", _enum(Unit)), article, label
     )
@@ -263,8 +164,8 @@ def _own_clock(part: _Part, label: Text, article: str) -> Clock | None:
 
 def _need(name: str) -> Callable[[object], EvidenceNeed]:
     def make(value: object) -> EvidenceNeed:
-        part = _Part(f"{name}.evidence", value)
-        need = EvidenceNeed(part.several("classes", _enum(EvidenceClass)), part.roles("from"))
+        part = Part(f"{name}.evidence", value)
+        need = EvidenceNeed(part.several("classes", _enum(EvidenceClass)), _roles(part, "from"))
         part.done()
         return need
 

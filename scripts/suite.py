@@ -126,6 +126,7 @@ def check_steps() -> list[Step]:
         Step("documents", [PY, "-m", "scripts.docs_check"], one),
         Step("lifecycle", [PY, "-m", "scripts.lifecycle"], one),
         Step("deadlines", [PY, "-m", "scripts.deadlines_doc"], one),
+        Step("decision tables", [PY, "-m", "scripts.decision_tables"], one),
         Step("browser page", [PY, "-m", "scripts.browser_verifier", "--check"], one),
         Step("tree", [PY, "-m", "scripts.tree_check"], one),
         Step("mutants", [PY, "-m", "scripts.mutants", "--check"], one),

@@ -14,7 +14,8 @@ from cases.lifecycle import OWNER
 from cases.lifecycle_v1 import LIFECYCLE_V1, StageCode
 from protocol.acts import Role
 from scripts import lifecycle as generator
-from scripts.lifecycle_source import SOURCE, SourceError, lint, read
+from scripts.lifecycle_source import SOURCE, lint, read
+from scripts.yaml_source import SourceError
 
 TEXT = SOURCE.read_text("utf-8")
 

@@ -1,0 +1,82 @@
+"""Version 1 of the table; made from tracks.yaml by scripts/decision_tables.py."""
+
+from __future__ import annotations
+
+from cases.decision_table import (
+    Confirmation,
+    DecisionTable,
+    Guarantee,
+    Input,
+    Outcome,
+    Rule,
+    TableKind,
+    Value,
+)
+from protocol.i18n import Text
+
+TRACKS_V1 = DecisionTable(
+    kind=TableKind.TRACK,
+    version=1,
+    digest=bytes.fromhex("98f733fc45cb7f878cbade63c317b944f1dd6ba9b80d01d38b1f19e8cf86bec7"),
+    inputs=(
+        Input(number=1, name="amount", label=Text(zh="标的额与年平均工资之比", en="amount beside the average yearly wage"), values=(Value(code=0, name="not-stated", label=Text(zh="没有工资数据", en="wage not given")), Value(code=1, name="half", label=Text(zh="不超过百分之五十", en="at most one half")), Value(code=2, name="double", label=Text(zh="超过百分之五十，不超过二倍", en="above one half, at most twice")), Value(code=3, name="above", label=Text(zh="超过二倍", en="above twice")),)),
+        Input(number=2, name="missing", label=Text(zh="一方下落不明", en="a party cannot be found"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=3, name="procedure", label=Text(zh="程序", en="procedure"), values=(Value(code=0, name="first", label=Text(zh="一审", en="first instance")), Value(code=1, name="remanded", label=Text(zh="发回重审", en="remanded")), Value(code=2, name="retrial", label=Text(zh="再审", en="retrial")), Value(code=3, name="third-party", label=Text(zh="第三人撤销之诉", en="third party against an effective decision")),)),
+        Input(number=4, name="numerous", label=Text(zh="一方人数众多", en="numerous parties on one side"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=5, name="public-interest", label=Text(zh="涉及国家或社会公共利益", en="state or public interest"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=6, name="clear", label=Text(zh="事实清楚、关系明确、争议不大", en="clear facts and rights, little dispute"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=7, name="agreed-summary", label=Text(zh="双方约定简易程序", en="both agreed to summary procedure"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=8, name="money", label=Text(zh="金钱给付", en="payment of money"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=9, name="title", label=Text(zh="人身关系或财产确权", en="personal status or title to property"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=10, name="foreign", label=Text(zh="涉外", en="foreign element"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=11, name="appraisal", label=Text(zh="需要评估、鉴定或对其有异议", en="appraisal needed or disputed"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=12, name="counterclaim", label=Text(zh="反诉", en="counterclaim"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=13, name="unsuitable", label=Text(zh="其他不宜小额的情形", en="otherwise unsuitable for small claims"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=14, name="objection", label=Text(zh="开庭前对小额提出异议并成立", en="objection to small claims before the hearing, upheld"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+        Input(number=15, name="agreed-small", label=Text(zh="双方约定小额诉讼", en="both agreed to small claims"), values=(Value(code=0, name="not-stated", label=Text(zh="未说明", en="not stated")), Value(code=1, name="yes", label=Text(zh="是", en="yes")), Value(code=2, name="no", label=Text(zh="否", en="no")),)),
+    ),
+    rules=(
+        Rule(number=1, name="missing", when=((1, (1,),),), outcome=3, reason=Text(zh="起诉时一方下落不明，不适用小额，也不适用简易程序；须公告送达。", en="A party cannot be found: neither small claims nor summary procedure; service is by public notice."), article="CPL 95, 166; CPI 257"),
+        Rule(number=2, name="not-first", when=((2, (1, 2, 3,),),), outcome=3, reason=Text(zh="发回重审、再审或第三人撤销之诉，不适用简易程序。", en="On remand, in retrial or in a third party's action summary procedure does not apply."), article="CPI 257"),
+        Rule(number=3, name="numerous", when=((3, (1,),),), outcome=3, reason=Text(zh="一方人数众多（一般十人以上），不适用简易程序。", en="Numerous parties on one side (ten or more as a rule): no summary procedure."), article="CPI 75, 257"),
+        Rule(number=4, name="public-interest", when=((4, (1,),),), outcome=3, reason=Text(zh="涉及国家利益、社会公共利益，不适用简易程序。", en="State or public interest is touched: no summary procedure."), article="CPI 257"),
+        Rule(number=5, name="unclear-agreed", when=((5, (2,),), (6, (1,),),), outcome=2, reason=Text(zh="案件不算简单，但双方约定适用简易程序。", en="Not a simple case, but both sides agreed to summary procedure."), article="CPL 160; CPI 264"),
+        Rule(number=6, name="unclear", when=((5, (2,),),), outcome=3, reason=Text(zh="案件不算简单，双方也没有约定简易程序。", en="Not a simple case, and no agreement on summary procedure."), article="CPL 160; CPI 256"),
+        Rule(number=7, name="not-money", when=((7, (2,),),), outcome=2, reason=Text(zh="不是单纯的金钱给付，不适用小额。", en="Not simply a payment of money: no small claims."), article="CPL 165"),
+        Rule(number=8, name="title", when=((8, (1,),),), outcome=2, reason=Text(zh="涉及人身关系或财产确权，不适用小额。", en="Personal status or title to property: no small claims."), article="CPL 166"),
+        Rule(number=9, name="foreign", when=((9, (1,),),), outcome=2, reason=Text(zh="涉外案件不适用小额。", en="A foreign element: no small claims."), article="CPL 166"),
+        Rule(number=10, name="appraisal", when=((10, (1,),),), outcome=2, reason=Text(zh="需要评估、鉴定，或对诉前的有异议，不适用小额。", en="An appraisal is needed, or one before suit is disputed: no small claims."), article="CPL 166"),
+        Rule(number=11, name="counterclaim", when=((11, (1,),),), outcome=2, reason=Text(zh="有反诉，不适用小额。", en="There is a counterclaim: no small claims."), article="CPL 166; CPI 278"),
+        Rule(number=12, name="unsuitable", when=((12, (1,),),), outcome=2, reason=Text(zh="有其他不宜适用小额的情形。", en="Otherwise unsuitable for small claims."), article="CPL 166, 169"),
+        Rule(number=13, name="objection", when=((13, (1,),),), outcome=2, reason=Text(zh="当事人的异议成立，不再适用小额。", en="A party's objection was upheld: small claims no longer apply."), article="CPL 169; CPI 279"),
+        Rule(number=14, name="small", when=((0, (1,),),), outcome=1, reason=Text(zh="简单的金钱给付，标的额不超过上年度年平均工资的百分之五十。", en="A simple claim for money of at most one half of the average yearly wage of the year before."), article="CPL 165; CPI 271, 272"),
+        Rule(number=15, name="small-agreed", when=((0, (2,),), (14, (1,),),), outcome=1, reason=Text(zh="标的额在百分之五十至二倍之间，双方约定适用小额。", en="Between one half and twice the wage, and both sides agreed to small claims."), article="CPL 165; CPI 272"),
+        Rule(number=16, name="small-open", when=((0, (2,),),), outcome=2, reason=Text(zh="标的额在百分之五十至二倍之间：双方都同意，就可以适用小额。", en="Between one half and twice the wage: with the consent of both, small claims would be open."), article="CPL 160, 165"),
+        Rule(number=17, name="above", when=((0, (3,),),), outcome=2, reason=Text(zh="标的额超过年平均工资的二倍，不适用小额；案件简单的适用简易程序。", en="Above twice the wage small claims do not apply; a simple case is tried in summary procedure."), article="CPL 160, 165"),
+        Rule(number=18, name="no-wage", when=((0, (0,),),), outcome=4, reason=Text(zh="没有给出本省已公布的年平均工资，分不清小额与简易；不猜。", en="The province's published wage was not given, so small claims and summary procedure cannot be told apart; nothing is guessed."), article="CPL 165; CPI 272"),
+    ),
+    outcomes={
+        1: Outcome(code=1, name="small", label=Text(zh="小额诉讼", en="small claims"), plain=Text(zh="可能按小额诉讼审理：两个月，一审终审。不合适的，您可以在开庭前向法院提出异议。", en="It may be tried as a small claim: two months, no appeal. If that does not fit, object to the court before the hearing."), human=Text(zh="由法官决定。", en="A judge decides."), confirm=Confirmation.NONE, steps=((27, (42,),),)),
+        2: Outcome(code=2, name="summary", label=Text(zh="简易程序", en="summary procedure"), plain=Text(zh="可能按简易程序审理：三个月，可以上诉。", en="It may be tried in summary procedure: three months, with appeal."), human=Text(zh="由法官决定。", en="A judge decides."), confirm=Confirmation.NONE, steps=((27, (43,),),)),
+        3: Outcome(code=3, name="ordinary", label=Text(zh="普通程序", en="ordinary procedure"), plain=Text(zh="可能按普通程序审理：六个月，可以上诉。", en="It may be tried in ordinary procedure: six months, with appeal."), human=Text(zh="由法官决定。", en="A judge decides."), confirm=Confirmation.NONE, steps=((27, (44,),),)),
+        4: Outcome(code=4, name="undetermined", label=Text(zh="尚不能判断", en="cannot be told yet"), plain=Text(zh="还缺少判断程序所需的数据。", en="What is needed to tell the procedure is not there yet."), human=Text(zh="由法官决定。", en="A judge decides."), confirm=Confirmation.NONE),
+    },
+    guarantees=(
+        Guarantee(name="missing-not-small", outcome=1, when=((1, (1,),),), article="CPL 166", label=Text(zh="下落不明的，不适用小额", en="never small claims where a party cannot be found")),
+        Guarantee(name="missing-not-summary", outcome=2, when=((1, (1,),),), article="CPI 257, 264", label=Text(zh="下落不明的，不适用简易，约定也不行", en="never summary procedure where a party cannot be found, agreed or not")),
+        Guarantee(name="numerous-not-summary", outcome=2, when=((3, (1,),),), article="CPI 257, 264", label=Text(zh="人数众多的，不适用简易，约定也不行", en="never summary procedure with numerous parties, agreed or not")),
+        Guarantee(name="not-first-not-summary", outcome=2, when=((2, (1, 2, 3,),),), article="CPI 257, 264", label=Text(zh="发回、再审、第三人撤销的，不适用简易", en="never summary procedure on remand, retrial or a third party's action")),
+        Guarantee(name="not-first-not-small", outcome=1, when=((2, (1, 2, 3,),),), article="CPI 257, 281", label=Text(zh="发回、再审、第三人撤销的，不适用小额", en="never small claims on remand, retrial or a third party's action")),
+        Guarantee(name="above-not-small", outcome=1, when=((0, (0, 3,),),), article="CPL 165", label=Text(zh="超过二倍或没有工资数据的，不适用小额", en="never small claims above twice the wage, or without the wage")),
+        Guarantee(name="double-needs-both", outcome=1, when=((0, (2,),), (14, (0, 2,),),), article="CPL 165", label=Text(zh="百分之五十至二倍之间，须双方约定", en="between one half and twice the wage both must agree")),
+        Guarantee(name="foreign-not-small", outcome=1, when=((9, (1,),),), article="CPL 166", label=Text(zh="涉外的，不适用小额", en="never small claims with a foreign element")),
+        Guarantee(name="appraisal-not-small", outcome=1, when=((10, (1,),),), article="CPL 166", label=Text(zh="需要鉴定的，不适用小额", en="never small claims where an appraisal is needed")),
+        Guarantee(name="counterclaim-not-small", outcome=1, when=((11, (1,),),), article="CPL 166", label=Text(zh="有反诉的，不适用小额", en="never small claims with a counterclaim")),
+        Guarantee(name="title-not-small", outcome=1, when=((8, (1,),),), article="CPL 166", label=Text(zh="人身关系、确权的，不适用小额", en="never small claims over status or title")),
+        Guarantee(name="not-money-not-small", outcome=1, when=((7, (2,),),), article="CPL 165", label=Text(zh="不是金钱给付的，不适用小额", en="never small claims unless for money")),
+    ),
+    laws={
+        "CPL": Text(zh="《民事诉讼法》（2023）", en="Civil Procedure Law (2023)"),
+        "CPI": Text(zh="《民事诉讼法解释》（2022）", en="Interpretation of the Civil Procedure Law (2022)"),
+    },
+)
