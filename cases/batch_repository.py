@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import asyncpg
+
 from cases.errors import BatchDamaged
 from chain.case_acts import Origin
 from protocol.batch_file import above
@@ -125,3 +127,73 @@ async def same_batch(conn: AnyConnection, batch_id: bytes, root: bytes) -> tuple
         root,
     )
     return None if row is None else (row["root"], row["batch_id"], row["file_digest"])
+
+
+# reading
+
+Row = asyncpg.Record
+
+_MOVED = "(SELECT count(*) FROM cases.case c WHERE c.root = {root} AND c.version > 0)"
+_EVENTS = """
+    LEFT JOIN LATERAL (
+        SELECT e.time, e.block_number, e.transaction_hash, e.policy, e.rules, e.totals
+        FROM cases.batch_event e WHERE e.root = {root} AND NOT e.recalled ORDER BY e.sequence DESC LIMIT 1
+    ) i ON true
+    LEFT JOIN LATERAL (
+        SELECT e.time FROM cases.batch_event e WHERE e.root = {root} AND e.recalled
+        ORDER BY e.sequence DESC LIMIT 1
+    ) r ON true"""
+_FROM_CHAIN = """i.time AS imported_at, i.block_number AS imported_block, i.transaction_hash AS imported_by,
+    i.policy, i.rules, i.totals, r.time AS recalled_at"""
+_HERE = f"""
+SELECT b.root, b.owner, b.count, b.batch_id, b.made_at, b.received_at, b.file_digest, b.recipients,
+       {_FROM_CHAIN}, {_MOVED.format(root="b.root")} AS moved
+FROM cases.batch b {_EVENTS.format(root="b.root")}"""  # noqa: S608 - constants
+# The chain has it, its file is elsewhere.
+_ELSEWHERE = f"""
+SELECT n.root, n.organisation AS owner, n.count, NULL::bytea AS batch_id, NULL::bigint AS made_at,
+       NULL::bigint AS received_at, NULL::bytea AS file_digest, NULL::bigint[] AS recipients,
+       {_FROM_CHAIN}, {_MOVED.format(root="n.root")} AS moved
+FROM cases.batch_event n {_EVENTS.format(root="n.root")}
+WHERE NOT n.recalled AND NOT EXISTS (SELECT FROM cases.batch b WHERE b.root = n.root)"""  # noqa: S608
+
+
+async def batch(conn: AnyConnection, root: bytes, owner: int | None) -> Row | None:
+    """One batch, if it is the owner's; None for any owner."""
+    return await conn.fetchrow(
+        f"""{_HERE} WHERE b.root = $1 AND ($2::bigint IS NULL OR b.owner = $2)
+            UNION ALL {_ELSEWHERE} AND n.root = $1 AND ($2::bigint IS NULL OR n.organisation = $2) LIMIT 1""",
+        root,
+        owner,
+    )
+
+
+async def batches(
+    conn: AnyConnection, owner: int | None, after: tuple[int, bytes] | None, limit: int
+) -> list[Row]:
+    """Batches of an owner, or all; newest first, before the place `after`. Each half has an index."""
+    return await conn.fetch(
+        f"""SELECT * FROM (
+                ({_HERE} WHERE ($1::bigint IS NULL OR b.owner = $1)
+                    AND ($2::bigint IS NULL OR (b.received_at, b.root) < ($2, $3::bytea))
+                 ORDER BY b.received_at DESC, b.root DESC LIMIT $4)
+                UNION ALL
+                ({_ELSEWHERE} AND ($1::bigint IS NULL OR n.organisation = $1)
+                    AND ($2::bigint IS NULL OR (n.time, n.root) < ($2, $3::bytea))
+                 ORDER BY n.time DESC, n.root DESC LIMIT $4)
+            ) found ORDER BY coalesce(received_at, imported_at) DESC, root DESC LIMIT $4""",  # noqa: S608
+        owner,
+        None if after is None else after[0],
+        None if after is None else after[1],
+        limit,
+    )
+
+
+async def sealed_case(conn: AnyConnection, case_id: bytes) -> Row | None:
+    """What decides who gets the row of a case whose batch is here."""
+    return await conn.fetchrow(
+        """SELECT c.owner, c.stage, c.court, c.listed, b.count, b.recipients
+           FROM cases.case c JOIN cases.batch b ON b.root = c.root AND b.owner = c.owner
+           WHERE c.case_id = $1""",
+        case_id,
+    )
