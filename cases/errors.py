@@ -153,6 +153,20 @@ class CaseNotHere(CaseledgerError):
     title = "no such case for this caller"
 
 
+class PolicyNotOfThisRelease(CaseledgerError):
+    """A policy version that the chain does not have, or whose tables are no lifecycle of this release."""
+
+    http_status = 500
+    title = "lifecycle of another release"
+
+
+class CursorInvalid(CaseledgerError):
+    """A cursor that this list did not give, or that belongs to other filters."""
+
+    http_status = 422
+    title = "cursor of another list"
+
+
 class HistoryBroken(CaseledgerError):
     """Changes that are not those of a case, whole and in order."""
 
