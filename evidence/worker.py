@@ -26,6 +26,7 @@ from evidence.ports import Clock, FaultPoints, system_clock
 from evidence.sealer import Sealer
 from protocol.errors import CaseledgerError
 from storage.db import TRANSIENT, Pool, unavailable
+from storage.lease import lease
 
 log = logging.getLogger(__name__)
 
@@ -105,22 +106,15 @@ class LogWorker:
     @contextlib.asynccontextmanager
     async def _lease(self) -> AsyncIterator[asyncio.Event]:
         """Hold the lock; the event is set when its connection is gone."""
-        lost = asyncio.Event()
-        async with self._pool.acquire() as conn:
-            if not await conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCK_SPACE, self._log.log_no):
+        async with lease(self._pool, _LOCK_SPACE, self._log.log_no) as lost:
+            if lost is None:
                 raise NotTheWriter()
-            conn.add_termination_listener(lambda _: lost.set())
             self.metrics.holds_lease = True
             self.metrics.trouble.pop("lease", None)
             try:
                 yield lost
             finally:
                 self.metrics.holds_lease = False
-                if not conn.is_closed():
-                    with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
-                        await conn.execute(
-                            "SELECT pg_advisory_unlock($1, $2)", _LOCK_SPACE, self._log.log_no, timeout=5
-                        )
 
     async def _loops(self, stop: asyncio.Event, lost: asyncio.Event) -> None:
         """All loops until `stop`, or until the lease is gone. Raises what ended one of them."""
