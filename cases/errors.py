@@ -207,3 +207,18 @@ class WageInvalid(CaseledgerError):
 
     http_status = 422
     title = "average wage not usable"
+
+
+class EvidenceNotAnchored(CaseledgerError):
+    """An entry that a step rests on is not on the chain yet."""
+
+    http_status = 409
+    retryable = True
+    title = "evidence not anchored yet"
+
+
+class TooManyActsWait(CaseledgerError):
+    """A thousand acts of this organisation wait for a second signature."""
+
+    http_status = 409
+    title = "too many acts wait for a second signature"
