@@ -209,16 +209,36 @@ class WageInvalid(CaseledgerError):
     title = "average wage not usable"
 
 
-class EvidenceNotAnchored(CaseledgerError):
-    """An entry that a step rests on is not on the chain yet."""
+class ConfirmationMissing(CaseledgerError):
+    """An outcome that a named person confirms, or an override, without a person."""
+
+    http_status = 422
+    title = "a named person must confirm"
+
+
+class DecisionNotReproduced(CaseledgerError):
+    """A decision record that claims what its table does not say."""
+
+    http_status = 422
+    title = "the table says otherwise"
+
+
+class DecisionRecipientsWrong(CaseledgerError):
+    """A decision that is not sealed to the recipients of its case's batch."""
+
+    http_status = 422
+    title = "decision sealed to others"
+
+
+class DecisionNotLatest(CaseledgerError):
+    """A decision that does not name the newest one of its case."""
 
     http_status = 409
-    retryable = True
-    title = "evidence not anchored yet"
+    title = "another decision came before"
 
 
-class TooManyActsWait(CaseledgerError):
-    """A thousand acts of this organisation wait for a second signature."""
+class TooManyDecisions(CaseledgerError):
+    """More decisions of one case than are kept."""
 
     http_status = 409
-    title = "too many acts wait for a second signature"
+    title = "too many decisions"

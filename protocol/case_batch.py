@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -16,6 +15,7 @@ from protocol import cbor, expect
 from protocol.case_row import CaseRow, row_commitment
 from protocol.errors import CaseledgerError, LimitExceeded, MalformedInput
 from protocol.hashing import SHA256
+from protocol.sealing import WRAPPED_LEN, hpke_suite, padded, unpadded
 from protocol.tree import root
 
 VERSION = 1
@@ -23,8 +23,6 @@ LEAF_LEN = 72
 MAX_CASES = 1_000_000
 MAX_RECIPIENTS = 16
 MAX_FRAME = 65_536
-PAD = 256
-WRAPPED_LEN = 80
 MAGIC = b"caseledger-batch/v1\n"
 SEALED_TAG = b"caseledger/sealed-row/v1"
 KEY_TAG = b"caseledger/row-key/v1"
@@ -142,7 +140,7 @@ class Sealer:
     """Seals rows to the same recipients, one after the other."""
 
     def __init__(self, recipients: Sequence[BatchRecipient]) -> None:
-        self._suite = _suite()
+        self._suite = hpke_suite()
         self._to: list[tuple[bytes, X25519PublicKey]] = []
         for one in recipients:
             try:
@@ -160,8 +158,7 @@ class Sealer:
         case_id, salt, key = secrets.token_bytes(32), secrets.token_bytes(32), secrets.token_bytes(32)
         leaf = CaseLeaf(product, owner, case_id, row_commitment(salt, encoded)).encode()
         inner = cbor.encode({0: VERSION, 1: case_id, 2: salt, 3: encoded})
-        plain = len(inner).to_bytes(2, "big") + inner
-        plain += bytes(-len(plain) % PAD)
+        plain = padded(inner)
         digest = leaf_hash(leaf)
         try:
             wrapped = tuple(self._suite.encrypt(key, public, info + digest) for info, public in self._to)
@@ -178,7 +175,7 @@ def open_row(sealed: SealedRow, wrapped: bytes, organisation: int, private_key: 
     """
     leaf = CaseLeaf.parse(sealed.leaf)
     try:
-        key = _suite().decrypt(
+        key = hpke_suite().decrypt(
             wrapped,
             X25519PrivateKey.from_private_bytes(expect.octets(private_key, "private key", 32)),
             _info(organisation) + leaf_hash(sealed.leaf),
@@ -186,10 +183,11 @@ def open_row(sealed: SealedRow, wrapped: bytes, organisation: int, private_key: 
         plain = AESGCM(key).decrypt(_NONCE, sealed.ciphertext, SEALED_TAG + sealed.leaf)
     except (InvalidTag, ValueError):
         raise RowUndecryptable("not for this key, or changed", field="row") from None
-    end = 2 + int.from_bytes(plain[:2], "big")
-    if end > len(plain) or len(plain) % PAD or len(plain) - end >= PAD or any(plain[end:]):
-        raise RowUndecryptable("the padding is not the specified one", field="row")
-    value = expect.fields(cbor.decode(plain[2:end], max_bytes=MAX_FRAME, max_depth=1), "inner", range(4))
+    try:
+        inner = unpadded(plain)
+    except MalformedInput as error:
+        raise RowUndecryptable(error.detail, field="row") from None
+    value = expect.fields(cbor.decode(inner, max_bytes=MAX_FRAME, max_depth=1), "inner", range(4))
     expect.version(value[0], VERSION)
     case_id = expect.octets(value[1], "case id", 32)
     salt = expect.octets(value[2], "salt", 32)
@@ -199,10 +197,6 @@ def open_row(sealed: SealedRow, wrapped: bytes, organisation: int, private_key: 
     if stated != (leaf.product, leaf.owner, leaf.case_id, leaf.commitment):
         raise RowUndecryptable("the row is not the one that the leaf commits to", field="row")
     return OpenedRow(row, case_id, salt)
-
-
-def _suite() -> hpke.Suite:
-    return hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 
 def _info(organisation: int) -> bytes:

@@ -6,9 +6,7 @@ the Solidity custom error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class CaseledgerError(Exception):
@@ -21,8 +19,6 @@ class CaseledgerError(Exception):
     http_status: ClassVar[int] = 400
     retryable: ClassVar[bool] = False
     title: ClassVar[str] = "request refused"
-    more: Mapping[str, Any] = MappingProxyType({})
-    """Further members that a boundary shows, where a document of the specification has them."""
 
     def __init__(self, detail: str = "", *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(detail or self.title)
