@@ -35,6 +35,8 @@ class DevState:
     relayers: int
     block_seconds: int
     pid: int = 0
+    genesis_time: int = 0
+    keep_states: bool = True
 
 
 def anvil_binary(project: Path | None = None) -> Path:
@@ -70,13 +72,26 @@ class DevNetwork:
 
     @classmethod
     def create(
-        cls, home: Path, *, relayers: int = 4, evm_chain_id: int | None = None, block_seconds: int = 1
+        cls,
+        home: Path,
+        *,
+        relayers: int = 4,
+        evm_chain_id: int | None = None,
+        block_seconds: int = 1,
+        genesis_time: int = 0,
+        keep_states: bool = True,
     ) -> DevNetwork:
-        """Keys and a port; nothing is started."""
+        """Keys and a port; nothing is started.
+
+        `block_seconds` 0: no block comes by itself. `genesis_time`: of block 0, the present if 0. Without
+        `keep_states` only the newest state can be asked, and a block costs the same however much is stored.
+        """
         home = home.resolve()
         number = evm_chain_id or 1_000_000 + secrets.randbelow(2**31 - 10**6)
         network_keys(home, relayers)
-        network = cls(home, DevState(number, processes.free_ports(1)[0], relayers, block_seconds))
+        port = processes.free_ports(1)[0]
+        state = DevState(number, port, relayers, block_seconds, 0, genesis_time, keep_states)
+        network = cls(home, state)
         network._save()
         return network
 
@@ -130,7 +145,7 @@ class DevNetwork:
             argv = [
                 str(anvil_binary()),
                 *("--host", "127.0.0.1", "--port", str(self.state.port), "--no-cors", "--quiet"),
-                *("--chain-id", str(self.state.chain_id), "--block-time", str(self.state.block_seconds)),
+                *("--chain-id", str(self.state.chain_id), *self._mining()),
                 *("--gas-limit", "500000000", "--hardfork", "london"),
                 *("--gas-price", "0", "--block-base-fee-per-gas", "0"),
             ]
@@ -166,6 +181,12 @@ class DevNetwork:
         """The next block has this time (seconds since 1970, later than the last block's) and is made now."""
         self._rpc("evm_setNextBlockTimestamp", hex(seconds))
         self._rpc("evm_mine")
+
+    def _mining(self) -> list[str]:
+        seconds, genesis = self.state.block_seconds, self.state.genesis_time
+        words = ["--block-time", str(seconds)] if seconds else ["--no-mining"]
+        words += ["--timestamp", str(genesis)] if genesis else []
+        return words if self.state.keep_states else [*words, "--prune-history"]
 
     def _handle(self) -> processes.Handle:
         return processes.Handle(self.state.pid, f"--port {self.state.port} ")

@@ -6,58 +6,19 @@ One validator in the usual suite, four in the slow one.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import hashlib
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
-from eth_abi import abi
 
-from cases.calendar import shipped
 from cases.deadlines import Unit
-from cases.lifecycle import OWNER, CourtRule, Transition, When
+from cases.lifecycle import When
 from cases.lifecycle_v1 import LIFECYCLE_V1
-from chain import deploy, direct
-from chain.bindings import CASE_BATCHES, CASE_LEDGER, EVIDENCE_LOG, LIFECYCLE_TEST_CLOCK, interface
-from chain.case_contracts import CaseContracts, PolicyVersion
-from chain.case_deployment import CalendarYear, deploy_cases, open_cases
-from chain.deployment import Deployment, GenesisKey, GenesisOrganisation
-from chain.engines import profile
-from chain.errors import ContractReverted
-from chain.evm import Evm
-from chain.governance import Proposal, open_log, together
+from chain.bindings import CASE_LEDGER, interface
 from chain.networks.cometbft import CometNetwork
-from chain.rpc import RpcPool
-from chain.signer import RelayerKey, load_relayer
-from chain.transactions import Call
-from protocol.acts import Act, Anchor, Domain, Purpose, Role
-from protocol.case_acts import Import, Move, Pause, Resume, Reverse
-from protocol.hashing import SHA256, keccak256
-from protocol.identifiers import log_id
-from tests.support.testkeys import address_of, private_key, signature
-from verifier.merkle_tree import all_paths
+from protocol.case_acts import Pause, Resume, Reverse
+from tests.support.case_court import FOREVER, INDEX, ZERO, Court, case_id, court, move_of
 
 LIFE = LIFECYCLE_V1.with_test_clock()
-ZERO, FOREVER = bytes(32), 2**40 - 1
-ORIGIN = "centre.example/case-evidence"
-ROLES = {
-    "bank": Role.BANK,
-    "centre": Role.CENTRE,
-    "court": Role.COURT,
-    "regulator": Role.REGULATOR,
-    "mediation": Role.MEDIATION,
-    "enforcement": Role.ENFORCEMENT,
-    "police": Role.POLICE,
-    "prosecutor": Role.PROSECUTOR,
-    "high court": Role.COURT,
-    "other bank": Role.BANK,
-}
-INDEX = {name: index for index, name in enumerate(ROLES, 1)}
-
 _MEDIATED = "admit offer-mediation mediation-starts"
 _AGREED = f"{_MEDIATED} mediation-agreed"
 _NOT_MEDIATED = "admit offer-mediation mediation-not-taken"
@@ -112,212 +73,6 @@ PATHS = tuple(
 QUICK = (0, 2, 12, 30, 31)
 
 
-def leaf_of(number: int, submitter: int, case_id: bytes, sequence: int) -> bytes:
-    """A 112-byte leaf (entry.md §1)."""
-    commitment = hashlib.sha256(b"caseledger/case/v1" + case_id).digest()
-    head = bytes([1, number, 0, 0]) + submitter.to_bytes(4, "big") + sequence.to_bytes(8, "big")
-    return head + commitment + keccak256(head) + keccak256(head + b"sm3")
-
-
-@dataclass
-class Court:
-    """The network, the contracts, the keys of all organisations, and what the cases need."""
-
-    evm: Evm
-    deployment: Deployment
-    contracts: CaseContracts
-    relayers: asyncio.Queue[RelayerKey]
-    gas_price: int = 1
-    batch: tuple[bytes, list[bytes], list[tuple[bytes, ...]]] = (ZERO, [], [])
-    link: tuple[Any, ...] = ()
-    entries: dict[tuple[int, int, int], tuple[bytes, int, tuple[bytes, ...]]] = field(default_factory=dict)
-
-    async def send(self, address: bytes, data: bytes) -> None:
-        relayer = await self.relayers.get()
-        try:
-            call = Call(address, data)
-            await direct.send(
-                self.evm, relayer, call, chain_id=self.deployment.chain_id, gas_price=self.gas_price
-            )
-        finally:
-            self.relayers.put_nowait(relayer)
-
-    async def decide(self, proposal: Proposal) -> None:
-        """Centre, court and regulator approve; the time lock runs; it is executed."""
-        until = int(time.time()) + 600
-        voters = [INDEX[name] for name in ("centre", "court", "regulator")]
-        approvals = [proposal.approve(self.deployment, v, Signs(v, Purpose.ACT), until) for v in voters]
-        call = proposal.schedule(self.deployment, approvals)
-        await self.send(call.recipient or b"", call.data)
-        execute = proposal.execute(self.deployment)
-        while True:
-            try:
-                return await self.send(execute.recipient or b"", execute.data)
-            except ContractReverted as error:
-                if error.code != "GovernanceTooEarly":
-                    raise
-                await asyncio.sleep(0.3)
-
-    async def case(self, case_id: bytes, version: int = 0) -> dict[str, Any]:
-        """The case, at this version at least: the node that is asked may be a block behind."""
-        for _ in range(60):
-            found = await self._case(case_id)
-            if found["version"] >= version:
-                return found
-            await asyncio.sleep(0.3)
-        raise AssertionError(f"version {version} does not come")
-
-    async def _case(self, case_id: bytes) -> dict[str, Any]:
-        method = interface(CASE_LEDGER).function("caseOf")
-        call = Call(self.contracts.ledger, method.encode(case_id))
-        (found,) = method.decode(await self.evm.call(bytes(20), call))
-        names = ("version", "stage", "product", "owner", "policy", "since", "deadline", "court")
-        return dict(zip(names, found, strict=False))
-
-    async def act(self, act: Act, function: str, domain: Domain, signers: Sequence[int], *more: Any) -> None:
-        signatures = [Signs(org, Purpose.ACT).sign_digest(act.digest(domain)) for org in signers]
-        contract = CASE_BATCHES if domain == self.contracts.batches_domain else CASE_LEDGER
-        data = interface(contract).function(function).encode(values(act), *more, *signatures)
-        await self.send(domain.contract, data)
-
-
-@dataclass(frozen=True)
-class Signs:
-    """An organisation's key."""
-
-    organisation: int
-    purpose: int
-
-    @property
-    def address(self) -> bytes:
-        return address_of(private_key(self.purpose, self.organisation))
-
-    def sign_digest(self, digest: bytes) -> bytes:
-        return signature(private_key(self.purpose, self.organisation), digest)
-
-
-def values(act: Act) -> tuple[Any, ...]:
-    return tuple(getattr(act, member.name) for member in dataclasses.fields(act))
-
-
-@asynccontextmanager
-async def court(network: CometNetwork, cases: int) -> AsyncIterator[Court]:
-    """A consortium of ten on the network, its case contracts open, and `cases` imported."""
-    keys = {
-        name: tuple(
-            GenesisKey(Signs(index, purpose).address, purpose, 0, FOREVER)
-            for purpose in (Purpose.ACT, Purpose.ANCHOR)
-        )
-        for name, index in INDEX.items()
-    }
-    genesis = tuple(
-        GenesisOrganisation(keccak256(name.encode()), role.mask, INDEX[name], INDEX[name] <= 4, keys[name])
-        for name, role in ROLES.items()
-    )
-    place = deploy.Network(
-        "cometbft",
-        network.evm_chain_id,
-        network.chain_id,
-        tuple(network.rpc_urls),
-        tuple(network.comet_urls),
-        1,
-    )
-    async with RpcPool(network.rpc_urls, profile("cometbft"), chain_id=network.evm_chain_id) as pool:
-        evm = Evm(pool)
-        deployer = load_relayer(network.home / "keys" / "deployer.key")
-        deployment = await deploy.deploy(evm, deployer, place, deploy.Rules(3, 1, 60, genesis))
-        version = PolicyVersion(LIFECYCLE_TEST_CLOCK, LIFE.source_digest)
-        contracts = (await deploy_cases(evm, deployer, place, deployment, version)).contracts
-        relayers: asyncio.Queue[RelayerKey] = asyncio.Queue()
-        for number in range(1, 5):
-            relayers.put_nowait(load_relayer(network.home / "keys" / f"relayer-{number}.key"))
-        made = Court(evm, deployment, contracts, relayers)
-        years = [CalendarYear(y.year, y.low, y.high, y.notice) for y in shipped().years.values()]
-        await made.decide(
-            together(open_cases(contracts, years), open_log(deployment, ORIGIN, INDEX["centre"]))
-        )
-        await import_cases(made, cases)
-        await anchor_evidence(made, cases)
-        yield made
-
-
-def case_id(which: int) -> bytes:
-    return keccak256(b"path" + which.to_bytes(2, "big"))
-
-
-async def import_cases(made: Court, count: int) -> None:
-    commitments = [keccak256(b"row" + which.to_bytes(2, "big")) for which in range(count)]
-    head = bytes([1, 1, 0, 0]) + INDEX["bank"].to_bytes(4, "big")
-    leaves = [SHA256.leaf(head + case_id(which) + commitments[which]) for which in range(count)]
-    root, paths = all_paths(SHA256, leaves)
-    made.batch = (root, commitments, paths)
-    act = Import(INDEX["bank"], root, count, ZERO, ZERO, FOREVER)
-    await made.act(act, "importBatch", made.contracts.batches_domain, [INDEX["bank"]])
-
-
-def wanted() -> set[tuple[int, int]]:
-    """Class and submitter of every entry that a step can need; the first class and submitter will do."""
-    return {
-        (need.classes[0], submitter(need.roles))
-        for step in LIFE.transitions.values()
-        for need in step.evidence
-    }
-
-
-def submitter(roles: int) -> int:
-    if roles & OWNER:
-        return INDEX["bank"]
-    return next(index for name, index in INDEX.items() if ROLES[name].mask & roles)
-
-
-async def anchor_evidence(made: Court, count: int) -> None:
-    places = [(which, *need) for which in range(count) for need in sorted(wanted())]
-    leaves = [
-        leaf_of(number, org, case_id(which), at) for at, (which, number, org) in enumerate(places, start=1)
-    ]
-    root, paths = all_paths(SHA256, [SHA256.leaf(leaf) for leaf in leaves])
-    act = Anchor(log_id(ORIGIN), 0, len(leaves), root, ZERO, FOREVER)
-    signed = Signs(INDEX["centre"], Purpose.ANCHOR).sign_digest(act.digest(made.deployment.log_domain))
-    data = interface(EVIDENCE_LOG).function("anchor").encode(values(act), [], signed)
-    await made.send(made.deployment.evidence_log.address, data)
-    made.link = (log_id(ORIGIN), 1, ZERO, len(leaves), root, ZERO, await anchored_at(made))
-    made.entries = {
-        place: (leaf, index, path)
-        for index, (place, leaf, path) in enumerate(zip(places, leaves, paths, strict=True))
-    }
-
-
-async def anchored_at(made: Court) -> int:
-    """The block's time that the batch link holds, from the event."""
-    log, event = made.deployment.evidence_log.address, interface(EVIDENCE_LOG).event("Anchored")
-    head = await made.evm.head()
-    for found in await made.evm.logs([log], made.deployment.block, head.number):
-        if found.topics[0] == event.topic:
-            return int(event.decode(found.topics, found.data)["time"])
-    raise AssertionError("no anchor")
-
-
-def proof_of(made: Court, which: int, step: Transition) -> tuple[bytes, bytes]:
-    """The entries that a step needs, and the digest that its act names."""
-    if not step.evidence:
-        return b"", ZERO
-    found = [made.entries[which, need.classes[0], submitter(need.roles)] for need in step.evidence]
-    kind = "((bytes32,uint64,bytes32,uint64,bytes32,bytes32,uint40),bytes,uint64,bytes32[])[]"
-    entries = [(made.link, leaf, index, list(path)) for leaf, index, path in found]
-    return abi.encode([kind], [entries]), keccak256(b"".join(SHA256.leaf(leaf) for leaf, _, _ in found))
-
-
-def who(allowed: int, case: dict[str, Any], rule: CourtRule, but: int = 0) -> int:
-    """An organisation of the role set: the case's own court and bank before others."""
-    if rule is CourtRule.SAME:
-        return int(case["court"])
-    owner = [INDEX["bank"]] if allowed & OWNER else []
-    for index in owner + [index for name, index in INDEX.items() if ROLES[name].mask & allowed]:
-        if index != but:
-            return index
-    raise AssertionError(f"nobody has {allowed:x}")
-
-
 async def walk(made: Court, which: int, path: Sequence[str], seen: set[tuple[int, str, int]]) -> None:
     """One life; every step is checked against what the lifecycle says."""
     previous: list[int] = []
@@ -354,15 +109,7 @@ async def walk(made: Court, which: int, path: Sequence[str], seen: set[tuple[int
             lapse = interface(CASE_LEDGER).function("lapse").encode(case_id(which), version, step.id)
             await made.send(made.contracts.ledger, lapse)
         else:
-            actor = who(step.by, case, step.court_rule)
-            beside = who(step.beside, case, CourtRule.ANY, but=actor) if step.beside else 0
-            reason = step.reasons[0].code if step.reasons else 0
-            proof, digest = proof_of(made, which, step)
-            act = Move(case_id(which), version, step.id, actor, beside, reason, digest, ZERO, ZERO, FOREVER)
-            signers = [org for org in (actor, beside) if org]
-            signatures = [Signs(org, Purpose.ACT).sign_digest(act.digest(domain)) for org in signers]
-            signatures += [b""] * (2 - len(signatures))
-            move = interface(CASE_LEDGER).function("move").encode(values(act), origin, proof, *signatures)
+            _, move, actor = move_of(made, which, name, case)
             await made.send(made.contracts.ledger, move)
             previous.append(actor)
         now = await made.case(case_id(which), reached)
