@@ -209,6 +209,21 @@ class WageInvalid(CaseledgerError):
     title = "average wage not usable"
 
 
+class EvidenceNotAnchored(CaseledgerError):
+    """An entry that a step rests on is not on the chain yet."""
+
+    http_status = 409
+    retryable = True
+    title = "evidence not anchored yet"
+
+
+class TooManyActsWait(CaseledgerError):
+    """A thousand acts of this organisation wait for a second signature."""
+
+    http_status = 409
+    title = "too many acts wait for a second signature"
+
+
 class ConfirmationMissing(CaseledgerError):
     """An outcome that a named person confirms, or an override, without a person."""
 

@@ -18,6 +18,7 @@ from evidence.recoverer import HelperProcess
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
 from ledger_gateway.auth import Authenticator
+from ledger_gateway.cases import Cases
 from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
 from ledger_gateway.custody import Custody, open_custody
 from ledger_gateway.metrics import Metrics
@@ -46,6 +47,7 @@ class Gateway:
     blobs: FolderStore
     tiles: TileShelf
     custody: Custody | None = None
+    cases: Cases | None = None
 
     @property
     def settings(self) -> Settings:

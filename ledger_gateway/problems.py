@@ -120,6 +120,7 @@ class Problem:
             "status": self.status,
             "instance": "urn:caseledger:request:" + request_id,
             **error.as_dict(),
+            **error.more,
         }
         self.body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
         self.headers: list[tuple[bytes, bytes]] = [

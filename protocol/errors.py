@@ -6,7 +6,9 @@ the Solidity custom error.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 
 class CaseledgerError(Exception):
@@ -19,6 +21,8 @@ class CaseledgerError(Exception):
     http_status: ClassVar[int] = 400
     retryable: ClassVar[bool] = False
     title: ClassVar[str] = "request refused"
+    more: Mapping[str, Any] = MappingProxyType({})
+    """Further members that a boundary shows, where a document of the specification has them."""
 
     def __init__(self, detail: str = "", *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(detail or self.title)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Protocol
 
-from verifier.timetoken_cms import IMPRINTS, MAX_CERTIFICATES, RENEWED_IMPRINTS, Token, parse
+from verifier.timetoken_cms import IMPRINTS, RENEWED_IMPRINTS, Token, check_limits, parse
 from verifier.timetoken_der import SEQUENCE, context, encode, encode_integer, whole
 from verifier.timetoken_errors import (
     AuthorityNotTrusted,
@@ -25,7 +25,6 @@ from verifier.timetoken_errors import (
     TokenImprintMismatch,
     TokenInFuture,
     TokenLibraryRefused,
-    TokenLimit,
     TokenMalformed,
     TokenOutsideAuthorityWindow,
     TokenPolicyNotAccepted,
@@ -130,9 +129,7 @@ def _check(
 ) -> TimeToken:
     token = parse(data, RENEWED_IMPRINTS if renewed else IMPRINTS)
     info = token.info
-    for name, listed in (("certificates", certificates), ("revocation", revocation)):
-        if len(listed) > MAX_CERTIFICATES:
-            raise TokenLimit(f"{len(listed)} {name}, at most {MAX_CERTIFICATES}", field=name)
+    check_limits(certificates, revocation)
     if not compare_digest(imprint_of(info.imprint_algorithm), info.imprint):
         raise TokenImprintMismatch(f"imprint {info.imprint.hex()}")
     given = tuple(load(one) for one in dict.fromkeys((*token.certificates, *certificates)))

@@ -5,19 +5,21 @@ Strict: one form, one signer, nothing that is not signed except the signature, i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from verifier.timetoken_der import (
     BOOLEAN,
     GENERALIZED_TIME,
     INTEGER,
+    MAX_MEMBERS,
     NULL,
     OCTET_STRING,
     OID,
     SEQUENCE,
     SET,
     Element,
+    check_structure,
     context,
     element,
     encode,
@@ -47,6 +49,8 @@ from verifier.timetoken_errors import (
 
 MAX_TOKEN = 16 * 1024
 MAX_CERTIFICATES = 8
+MAX_CERTIFICATE = 8 * 1024
+MAX_REVOCATION = 32 * 1024
 MAX_ATTRIBUTES = 16
 MAX_NONCE_BITS = 256
 
@@ -159,32 +163,34 @@ def parse(data: bytes, imprints: Collection[str] = IMPRINTS) -> Token:
         outer = element(data, 0, len(data))
         if outer.end != len(data):
             raise TokenTrailingBytes(f"{len(data) - outer.end} bytes", field="token")
+        check_structure(outer)
         return _content_info(outer, imprints)
     except DerMalformed as error:
         raise TokenMalformed(error.detail, field="token") from None
 
 
-def algorithm(found: Element) -> str:
-    """The identifier in an AlgorithmIdentifier whose parameters are absent or NULL."""
+def algorithm(found: Element, known: Collection[str]) -> str:
+    """The identifier in an AlgorithmIdentifier, one of `known`, whose parameters are absent or NULL.
+
+    Raises:
+        TokenAlgorithmWeak, TokenAlgorithmUnknown, DerMalformed
+    """
     members = found.members()
     name = members.next(OID).oid()
     if name in WEAK:
         raise TokenAlgorithmWeak(WEAK[name])
-    parameters = None if members.ended else members.next()
+    if name not in known:
+        raise TokenAlgorithmUnknown(name)
+    parameters = members.optional(NULL)
     members.finish()
-    if parameters is not None and (parameters.tag != NULL or parameters.value):
-        if name not in DIGESTS and name not in SIGNATURES:
-            raise TokenAlgorithmUnknown(name)
-        raise TokenMalformed("algorithm with parameters")
+    if parameters is not None and parameters.value:
+        raise DerMalformed("NULL with content")
     return name
 
 
 def digest_name(found: Element) -> str:
     """The digest in an AlgorithmIdentifier."""
-    name = algorithm(found)
-    if name not in DIGESTS:
-        raise TokenAlgorithmUnknown(name)
-    return DIGESTS[name]
+    return DIGESTS[algorithm(found, DIGESTS)]
 
 
 def imprint_name(found: Element, imprints: Collection[str]) -> str:
@@ -193,11 +199,8 @@ def imprint_name(found: Element, imprints: Collection[str]) -> str:
     Raises:
         TokenAlgorithmWeak, TokenAlgorithmUnknown: none of these
     """
-    oid = algorithm(found)
-    for name in imprints:
-        if IMPRINT_OIDS[name] == oid:
-            return name
-    raise TokenAlgorithmUnknown(f"imprint with {DIGESTS.get(oid, oid)}")
+    names = {IMPRINT_OIDS[name]: name for name in imprints}
+    return names[algorithm(found, names)]
 
 
 def _content_info(outer: Element, imprints: Collection[str]) -> Token:
@@ -216,8 +219,8 @@ def _content_info(outer: Element, imprints: Collection[str]) -> Token:
     digest_algorithms = body.next(SET).members(SET).rest(4)
     encapsulated = body.next(SEQUENCE)
     content = _encapsulated(encapsulated)
-    certificates = _set(body.optional(context(0)), context(0), SEQUENCE)
-    crls = _set(body.optional(context(1)), context(1), SEQUENCE)
+    certificates = _set(body.optional(context(0)), context(0))
+    crls = _set(body.optional(context(1)), context(1))
     signer_infos = body.next(SET)
     signers = signer_infos.members(SET).rest(4)
     body.finish()
@@ -226,9 +229,11 @@ def _content_info(outer: Element, imprints: Collection[str]) -> Token:
     signer = _Signer(signers[0])
     if [digest_name(one) for one in digest_algorithms] != [signer.digest_algorithm]:
         raise TokenAlgorithmMismatch("the list of digest algorithms is not the signer's one")
+    info = tst_info(content, imprints)
+    check_limits(certificates, crls)
     return Token(
         content=content,
-        info=tst_info(content, imprints),
+        info=info,
         certificates=certificates,
         crls=crls,
         issuer=signer.issuer,
@@ -256,14 +261,29 @@ def _encapsulated(found: Element) -> bytes:
     return content
 
 
-def _set(found: Element | None, tag: int, member: int) -> tuple[bytes, ...]:
-    """Encodings in an implicit SET OF that signers do not sort; empty when absent."""
+def _set(found: Element | None, tag: int) -> tuple[bytes, ...]:
+    """Encodings in an implicit SET OF sequences that signers do not sort; empty when absent."""
     if found is None:
         return ()
-    members = found.members(tag).rest(MAX_CERTIFICATES)
+    members = found.members(tag).rest(MAX_MEMBERS)
     if not members:
         raise TokenMalformed("an empty set is left out")
-    return tuple(one.expect(member).raw for one in members)
+    return tuple(one.expect(SEQUENCE).raw for one in members)
+
+
+def check_limits(certificates: Sequence[bytes], revocation: Sequence[bytes]) -> None:
+    """Number and size of what is in a token or beside it.
+
+    Raises:
+        TokenLimit
+    """
+    for name, listed, size in (
+        ("certificates", certificates, MAX_CERTIFICATE), ("revocation", revocation, MAX_REVOCATION),
+    ):  # fmt: skip
+        if len(listed) > MAX_CERTIFICATES:
+            raise TokenLimit(f"{len(listed)} {name}, at most {MAX_CERTIFICATES}", field=name)
+        if any(len(one) > size for one in listed):
+            raise TokenLimit(f"{name}: one of more than {size} bytes", field=name)
 
 
 class _Signer:
@@ -288,7 +308,7 @@ class _Signer:
         self.signature = members.next(OCTET_STRING).octets()
         if not members.ended:
             raise TokenMalformed("unsigned attributes, or a member too many")
-        self.key_kind = self._key_kind(algorithm(signature))
+        self.key_kind = self._key_kind(algorithm(signature, SIGNATURES))
         # What is signed is the SET itself, not the tag that stands for it here (RFC 5652 §5.4).
         self.signed = bytes([SET]) + attributes.raw[1:]
         found_attributes = attributes.members(context(0)).rest(MAX_ATTRIBUTES)
@@ -297,8 +317,6 @@ class _Signer:
         self._attributes(found_attributes, digest, signature)
 
     def _key_kind(self, name: str) -> str:
-        if name not in SIGNATURES:
-            raise TokenAlgorithmUnknown(name)
         kind, digest = SIGNATURES[name]
         if digest not in (None, self.digest_algorithm):
             raise TokenAlgorithmMismatch("the signature names another digest than the signer does")
@@ -378,7 +396,9 @@ def tst_info(content: bytes, imprints: Collection[str] = IMPRINTS) -> TstInfo:
     Raises:
         DerMalformed, TokenVersion, TokenAlgorithmWeak, TokenAlgorithmUnknown, TokenMalformed
     """
-    members = whole(content).members()
+    outer = whole(content)
+    check_structure(outer)
+    members = outer.members()
     version = members.next(INTEGER).integer()
     if version != 1:
         raise TokenVersion(f"version {version}")
@@ -407,6 +427,8 @@ def tst_info(content: bytes, imprints: Collection[str] = IMPRINTS) -> TstInfo:
     members.finish()
     if extensions is not None:
         _check_extensions(extensions)
+    if tsa is not None:
+        whole(tsa.value)
     return TstInfo(
         policy, name, digest, serial, seconds, nanoseconds, accuracy, nonce, tsa.value if tsa else None
     )

@@ -17,6 +17,11 @@ UTF8, GENERALIZED_TIME, SEQUENCE, SET = 0x0C, 0x18, 0x30, 0x31
 MAX_OID = 32
 MAX_INTEGER = 64
 """Content bytes of an object identifier and of an integer."""
+MAX_MEMBERS = 4096
+"""Members of one value; a token has no room for more."""
+MAX_DEPTH = 32
+"""Levels of values below the outermost one."""
+CONSTRUCTED = 0x20
 _TIME = re.compile(rb"(\d{14})(?:\.(\d{0,8}[1-9]))?Z")
 
 
@@ -148,6 +153,23 @@ def whole(data: bytes) -> Element:
     if found.end != len(data):
         raise DerMalformed("bytes after the value")
     return found
+
+
+def check_structure(root: Element) -> None:
+    """Every constructed value below `root` consists of whole values, down to the leaves.
+
+    Run before anything is interpreted, so that what is named first does not hang on who reads how far ahead.
+
+    Raises:
+        DerMalformed
+    """
+    found = [(root, 0)]
+    while found:
+        value, depth = found.pop()
+        if depth > MAX_DEPTH:
+            raise DerMalformed("nested too deeply")
+        if value.tag & CONSTRUCTED:
+            found.extend((one, depth + 1) for one in value.members(value.tag).rest(MAX_MEMBERS))
 
 
 def integer(content: bytes) -> int:

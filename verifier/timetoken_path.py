@@ -12,8 +12,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from verifier.timetoken_cms import MAX_CERTIFICATES
-from verifier.timetoken_der import BOOLEAN, INTEGER, OCTET_STRING, OID, SEQUENCE, Element, context, whole
+from verifier.timetoken_cms import MAX_CERTIFICATE, MAX_CERTIFICATES
+from verifier.timetoken_der import (
+    BIT_STRING,
+    BOOLEAN,
+    INTEGER,
+    OCTET_STRING,
+    OID,
+    SEQUENCE,
+    Element,
+    context,
+    whole,
+)
 from verifier.timetoken_errors import (
     AuthorityNotTrusted,
     CertificateMalformed,
@@ -29,7 +39,6 @@ from verifier.timetoken_errors import (
 if TYPE_CHECKING:
     from cryptography import x509
 
-MAX_CERTIFICATE = 8 * 1024
 MAX_PATH = 6
 """Certificates of a path, both ends counted."""
 MAX_ATTEMPTS = 32
@@ -48,6 +57,7 @@ _KNOWN = {
     ALTERNATIVE_NAME,
     CERTIFICATE_POLICIES,
 }
+_EC_KEY = "1.2.840.10045.2.1"
 TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 ANY_USAGE = "2.5.29.37.0"
 _DIRECTORY, _MAIL = context(4), 0x81
@@ -92,14 +102,11 @@ class Certificate:
         found = self.extension(KEY_USAGE)
         if found is None:
             return None
-        bits = whole(found).expect(0x03).value
-        if not 2 <= len(bits) <= 3 or bits[0] > 7:
+        unused, *bits = whole(found).expect(BIT_STRING).value
+        if not 1 <= len(bits) <= 2 or unused > 7 or bits[-1] & (2 << unused) - 1 != 1 << unused:
             raise CertificateMalformed("key usage")
         return {
-            8 * byte + bit
-            for byte, value in enumerate(bits[1:])
-            for bit in range(8)
-            if value >> (7 - bit) & 1
+            8 * byte + bit for byte, value in enumerate(bits) for bit in range(8) if value >> (7 - bit) & 1
         }
 
     def authority(self) -> tuple[bool, int | None]:
@@ -141,7 +148,7 @@ def load(der: bytes) -> Certificate:
         issuer = members.next(SEQUENCE).raw
         members.next(SEQUENCE)
         subject = members.next(SEQUENCE).raw
-        members.next(SEQUENCE)
+        _check_point(members.next(SEQUENCE))
         found = members.optional(context(3))
         members.finish()
         extensions: dict[str, tuple[bool, bytes]] = {}
@@ -169,6 +176,16 @@ def load(der: bytes) -> Certificate:
     if not 0 < serial < 2**160:
         raise CertificateMalformed("serial number out of range", field="certificates")
     return certificate
+
+
+def _check_point(key: Element) -> None:
+    """A point of a curve is uncompressed or compressed (SEC 1 §2.3.3); the library reads hybrids too."""
+    members = key.members()
+    kind = members.next(SEQUENCE).members().next(OID).oid()
+    point = members.next().bits()
+    members.finish()
+    if kind == _EC_KEY and point[:1] not in (b"\x02", b"\x03", b"\x04"):
+        raise CertificateMalformed("form of a point", field="certificates")
 
 
 def check_key(certificate: Certificate, kind: str | None = None) -> None:

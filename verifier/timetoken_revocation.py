@@ -12,6 +12,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from protocol.errors import CaseledgerError
+from verifier.timetoken_cms import MAX_REVOCATION
 from verifier.timetoken_der import (
     INTEGER,
     OCTET_STRING,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.x509 import ocsp
 
-MAX_REVOCATION = 32 * 1024
 MAX_LISTS = 16
 _ENUMERATED = 0x0A
 _OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from cases.acting import CaseActs
 from evidence.service import Viewer
+from ledger_gateway.cases import CasesNotOpen
 from ledger_gateway.context import roles_of
 from ledger_gateway.gateway import Gateway
 from protocol.errors import MalformedInput
@@ -48,6 +50,28 @@ async def case_id(
 
 
 CaseDep = Annotated[bytes | None, Depends(case_id)]
+
+
+def case_acts_of(gateway: Gateway) -> CaseActs:
+    """How cases move here.
+
+    Raises:
+        CasesNotOpen
+    """
+    if gateway.cases is None:
+        raise CasesNotOpen("this gateway serves no cases", hint="caseledger deploy --cases")
+    return gateway.cases.acts
+
+
+def case_of(text: str) -> bytes:
+    """A case id from a path: 64 lower-case hex digits.
+
+    Raises:
+        MalformedInput
+    """
+    if text != text.lower() or text.startswith("0x"):
+        raise MalformedInput("caseId: 64 lower-case hex digits are expected", field="caseId")
+    return parse_hex32(text, "caseId")
 
 
 def evidence_id_of(text: str) -> bytes:

@@ -83,6 +83,43 @@ class ActState(BaseModel):
     code: str | None
 
 
+class CaseActDocument(Strict):
+    """A signed act on a case (docs/spec/case.md section 8); `request` has the members of its type string."""
+
+    act: str
+    request: dict[str, Any]
+    signature: Hex | None = None
+    coSignature: Hex | None = None
+    evidence: Annotated[list[Hex32], Field(max_length=16)] | None = None
+
+
+class CaseActState(BaseModel):
+    id: Hex32
+    caseId: Hex32
+    act: str
+    state: str
+    organisation: int
+    coOrganisation: int
+    validUntil: int
+    expiresAt: int | None
+    document: dict[str, Any] | None
+    transaction: Hex32 | None
+    blockNumber: int | None
+    blockHash: Hex32 | None
+    code: str | None
+    rule: dict[str, Any] | None
+    case: dict[str, Any] | None
+
+
+class CaseActStates(BaseModel):
+    items: list[CaseActState]
+
+
+class CaseForecast(BaseModel):
+    taken: bool
+    case: dict[str, Any] | None
+
+
 class LogView(BaseModel):
     logId: Hex32
     origin: str

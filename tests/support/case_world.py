@@ -151,6 +151,7 @@ class World:
                 self.leaves.append(
                     head + (len(self.leaves) + 1).to_bytes(8, "big") + commitment + keccak256(head) + ZERO
                 )
+        self.leaves += self.further_leaves(len(self.leaves))
         hashes = [leaf_hash(leaf) for leaf in self.leaves]
         log_id = keccak256(ORIGIN.encode())
         act = Anchor(log_id, 0, len(hashes), root(hashes), ZERO, FOREVER)
@@ -158,6 +159,10 @@ class World:
         self.chain.call(EVIDENCE_LOG, "anchor", values(act), [], signed)
         self.link = (log_id, 1, ZERO, len(hashes), root(hashes), ZERO, self.chain.now)
         self.evidence_paths = [inclusion(index, hashes) for index in range(len(hashes))]
+
+    def further_leaves(self, _first: int) -> list[bytes]:
+        """More entries for the anchored log, from index `_first`."""
+        return []
 
     def sign(self, act: CaseAct, organisation: int, contract: str = CASE_LEDGER) -> bytes:
         return self.chain.signed(act, contract, private_key(ACT, organisation))

@@ -12,9 +12,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from evidence.local_authority import POLICY, Identity, make_identity, seal, signed_attributes, tst_info
+from evidence.local_authority import (
+    POLICY,
+    Identity,
+    attribute,
+    make_identity,
+    seal,
+    signed_attributes,
+    tst_info,
+)
 from protocol.hashing import sha256, sm3
 from verifier.timetoken import TimeToken, check_token
+from verifier.timetoken_cms import ALGORITHM_PROTECTION
+from verifier.timetoken_der import SEQUENCE, context, encode, encode_oid
 from verifier.timetoken_request import TimeRequest
 from verifier.trust_payload import TimeAuthority
 
@@ -76,6 +86,14 @@ class Recipe:
             certificates=(signer,) if self.certificates is None else self.certificates,
             over=self.over,
         )
+
+
+def protection(digest: str = "2.16.840.1.101.3.4.2.1", signature: str = "1.2.840.10045.4.3.2") -> bytes:
+    """The attribute CMSAlgorithmProtection (RFC 6211) ; by default as a token here says."""
+    protected = encode(
+        SEQUENCE, encode(SEQUENCE, encode_oid(digest)), encode(context(1), encode_oid(signature))
+    )
+    return attribute(ALGORITHM_PROTECTION, protected)
 
 
 def check(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from protocol.checkpoint import TREE_HASHES
 from protocol.hashing import ALGORITHMS
 from tests.support.mutations import Case, flipped
-from tests.support.time_tokens import Recipe, authority, identity
+from tests.support.time_tokens import Recipe, authority, identity, protection
 from tests.support.world import AT, CONTENT, LINK_TIME, World
 from verifier.attestation import RenewalAttestation, TokenAttestation
 from verifier.attested import RENEWAL_TAG
@@ -44,6 +44,9 @@ def _recipe(rng: random.Random, algorithm: str, imprint: bytes, about: str) -> b
            {"certificates": (who.signer, who.root)}, {"certificates": (who.signer, TWO.signer)},
            {"attributes": lambda found: found[1:]},
            {"attributes": lambda found: [*found, found[0]]}, {"attributes": lambda found: found[:-1]},
+           {"attributes": lambda found: [*found, protection()]},
+           {"attributes": lambda found: [*found, protection(signature="1.2.840.10045.4.3.3")]},
+           {"attributes": lambda found: [flipped(rng, one) for one in found]},
            {"content": lambda data: flipped(rng, data)}, {"imprint": bytes(32)}]
     )  # fmt: skip
     arguments: dict[str, object] = {

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from cryptography import x509
@@ -28,6 +29,7 @@ from tests.support.time_tokens import (
     check,
     identity,
     intermediate,
+    protection,
     reissue,
     revocation_list,
 )
@@ -471,6 +473,32 @@ def parts(token: bytes) -> Callable[..., bytes]:
 
     assert build() == token
     return build
+
+
+def _beside(more: bytes, found: list[bytes]) -> list[bytes]:
+    return [*found, more]
+
+
+def test_the_signed_copy_of_the_algorithms_is_theirs() -> None:
+    """RFC 6211: without it, an attacker could name a weaker digest beside the same attributes."""
+    made = replace(GOOD, attributes=partial(_beside, protection()))
+    assert check(made.make()).gen_time == GOOD.time
+    for other in (protection(digest="2.16.840.1.101.3.4.2.2"), protection(signature="1.2.840.10045.4.3.3")):
+        made = replace(GOOD, attributes=partial(_beside, other))
+        refused(errors.TokenAlgorithmMismatch, made.make())
+
+
+def test_structure_is_refused_before_anything_is_read() -> None:
+    """A broken value at the end is found before the wrong content type at the beginning."""
+    token = parts(GOOD.make())
+    data = encode_oid("1.2.840.113549.1.7.1")
+    refused(errors.TokenMalformed, token(kind=data, certificates=b"\xa0\x02\x30\x05"))
+    deep = b""
+    for _ in range(40):
+        deep = encode(SEQUENCE, deep)
+    refused(errors.TokenMalformed, token(kind=data, certificates=encode(context(0), deep)))
+    many = encode(context(0), *(encode(SEQUENCE, encode_integer(at)) for at in range(9)))
+    refused(errors.TokenLimit, token(certificates=many))
 
 
 def test_form() -> None:

@@ -13,6 +13,8 @@ export const DIGESTS = {
   "2.16.840.1.101.3.4.2.3": { name: "sha512", hash: (data) => sha512(data) },
   "1.2.156.10197.1.401": { name: "sm3", hash: (data) => sm3(data) },
 };
+/** Bytes of an RSA modulus. */
+const MAX_RSA = 2049;
 const BY_NAME = Object.fromEntries(Object.values(DIGESTS).map((digest) => [digest.name, digest.hash]));
 const SIGNATURES = {
   "1.2.840.113549.1.1.11": { key: "rsa", digest: "sha256" },
@@ -41,18 +43,21 @@ export function algorithmOf(value) {
   return { oid: oid.oid(), parameters };
 }
 
+/** Identifier first, then what stands behind it. */
 function known(table, value) {
-  const { oid, parameters } = algorithmOf(value);
+  const [first, parameters, ...more] = value.list(TAG.SEQUENCE, "algorithm");
+  const oid = (first ?? value.bad("algorithm")).oid();
   if (WEAK.includes(oid)) refuse("TokenAlgorithmWeak", oid);
   if (!Object.hasOwn(table, oid)) refuse("TokenAlgorithmUnknown", oid);
-  if (parameters && !(parameters.is(TAG.NULL) && !parameters.content.length)) refuse("TokenAlgorithmUnknown", "parameters");
+  if (more.length || (parameters && !(parameters.is(TAG.NULL) && !parameters.content.length))) value.bad("parameters");
   return table[oid];
 }
 
-/** What a token may be over, for a renewal of hashes alone. */
-const RENEWED = { ...DIGESTS, "2.16.840.1.101.3.4.2.8": { name: "sha3-256", hash: (data) => sha3(data) } };
+/** What a token may be over; over a renewal of hashes, another one alone. */
+const STAMPED = Object.fromEntries(Object.entries(DIGESTS).filter(([, { name }]) => name === "sha256" || name === "sm3"));
+const RENEWED = { "2.16.840.1.101.3.4.2.8": { name: "sha3-256", hash: (data) => sha3(data) } };
 
-export const imprintOf = (value, renewed) => known(renewed ? RENEWED : DIGESTS, value);
+export const imprintOf = (value, renewed) => known(renewed ? RENEWED : STAMPED, value);
 export const digestOf = (value) => known(DIGESTS, value);
 export const signatureOf = (value) => known(SIGNATURES, value);
 export const digestBy = (name) => BY_NAME[name];
@@ -65,9 +70,9 @@ export function publicKeyOf(value) {
   if (oid === "1.2.840.113549.1.1.1") {
     const [modulus, exponent] = readDer(bits.bits(), value.code).list(TAG.SEQUENCE, "RSA key");
     if (!exponent) value.bad("RSA key");
-    const n = modulus.integer();
+    const n = modulus.integer("modulus", MAX_RSA);
     if (n.toString(2).length < 2048) refuse("TokenAlgorithmWeak", "RSA below 2,048 bits");
-    return { kind: "rsa", n, e: exponent.integer() };
+    return { kind: "rsa", n, e: exponent.integer("exponent", MAX_RSA) };
   }
   if (oid === "1.2.840.10045.2.1") {
     const curve = CURVES[parameters?.is(TAG.OID) ? parameters.oid() : ""];

@@ -39,16 +39,30 @@ export class Der {
     return out;
   }
 
+  /** Every constructed value inside consists of whole values, down to the leaves. */
+  checkStructure() {
+    if (this.tag & 0x20) for (const value of this.list()) value.checkStructure();
+    return this;
+  }
+
   /** The only value inside. */
   only(tag, what) {
     const all = this.list(tag, what);
     return all.length === 1 ? all[0] : this.bad(`${what}: not one value`);
   }
 
-  integer(what = "integer") {
-    this.expect(this.is(TAG.ENUMERATED) ? TAG.ENUMERATED : TAG.INTEGER, what);
+  /** At most `most` bytes of content. */
+  integer(what = "integer", most = 64) {
+    return this.expect(TAG.INTEGER, what).number(what, most);
+  }
+
+  enumerated(what) {
+    return this.expect(TAG.ENUMERATED, what).number(what, 64);
+  }
+
+  number(what, most) {
     const c = this.content;
-    if (!c.length || (c.length > 1 && ((c[0] === 0 && c[1] < 0x80) || (c[0] === 0xff && c[1] >= 0x80)))) this.bad(what);
+    if (!c.length || c.length > most || (c.length > 1 && ((c[0] === 0 && c[1] < 0x80) || (c[0] === 0xff && c[1] >= 0x80)))) this.bad(what);
     let value = 0n;
     for (const byte of c) value = (value << 8n) | BigInt(byte);
     return c[0] & 0x80 ? value - (1n << BigInt(8 * c.length)) : value;
@@ -67,19 +81,16 @@ export class Der {
   /** Bytes of a bit string of whole bytes. */
   bits() {
     this.expect(TAG.BITS, "bit string");
-    const unused = this.content[0];
-    if (unused === undefined || unused > 7 || (unused && (this.content.length < 2 || this.content.at(-1) & ((1 << unused) - 1)))) {
-      this.bad("bit string");
-    }
+    if (this.content[0] !== 0) this.bad("bit string");
     return this.content.subarray(1);
   }
 
-  /** Set bits of a named bit list, by number. */
+  /** Set bits of a named bit list of one or two bytes, by number. */
   flags() {
     this.expect(TAG.BITS, "bit string");
     const [unused, ...bytes] = this.content;
-    if (unused === undefined || unused > 7 || (unused && !bytes.length)) this.bad("bit string");
-    if (bytes.length && (!(bytes.at(-1) & (1 << unused)) || bytes.at(-1) & ((1 << unused) - 1))) this.bad("bit string");
+    if (unused === undefined || unused > 7 || !bytes.length || bytes.length > 2) this.bad("bit string");
+    if ((!(bytes.at(-1) & (1 << unused)) || bytes.at(-1) & ((1 << unused) - 1))) this.bad("bit string");
     return new Set(bytes.flatMap((byte, at) => [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => byte & (0x80 >> bit)).map((bit) => 8 * at + bit)));
   }
 
@@ -97,7 +108,7 @@ export class Der {
         value = 0n;
       }
     }
-    if (!arcs.length || !fresh) this.bad("object identifier");
+    if (!arcs.length || !fresh || this.content.length > 32) this.bad("object identifier");
     const first = arcs[0] < 80n ? arcs[0] / 40n : 2n;
     return [first, arcs[0] - first * 40n, ...arcs.slice(1)].join(".");
   }

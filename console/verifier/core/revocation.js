@@ -22,7 +22,7 @@ function entryOf(date, extensions) {
   const invalidity = extensions.get(INVALIDITY);
   for (const [name, { critical }] of extensions) if (critical && !READ.includes(name)) invalid(`critical ${name}`);
   return {
-    date, reason: reason ? Number(readDer(reason.value, BAD).integer()) : null,
+    date, reason: reason ? Number(readDer(reason.value, BAD).enumerated()) : null,
     invalidity: invalidity ? readDer(invalidity.value, BAD).time().seconds : null,
   };
 }
@@ -75,7 +75,7 @@ const keyBits = (certificate) => certificate.key.list(TAG.SEQUENCE, "key")[1].bi
 
 function checkOcsp(outer, path, time) {
   const [status, wrapped] = outer.list(TAG.SEQUENCE, "OCSP");
-  if (status.integer() !== 0n || !wrapped) invalid("OCSP without an answer");
+  if (status.enumerated() !== 0n || !wrapped) invalid("OCSP without an answer");
   const [type, octets] = wrapped.only(undefined, "OCSP").list(TAG.SEQUENCE, "OCSP");
   if (type.oid() !== OCSP_BASIC) outer.bad("OCSP of another type");
   const parts = walk(readDer(octets.octets("OCSP"), BAD), TAG.SEQUENCE, "OCSP");
@@ -108,7 +108,7 @@ function checkOcsp(outer, path, time) {
       const entry = walk(state, undefined, "revoked");
       const date = entry.next("date").time().seconds;
       const reason = entry.maybe(0xa0)?.only(undefined, "reason");
-      if (!stands({ date, reason: reason ? Number(reason.integer()) : null, invalidity: null }, time)) refuse("TokenRevoked");
+      if (!stands({ date, reason: reason ? Number(reason.enumerated()) : null, invalidity: null }, time)) refuse("TokenRevoked");
     } else if (!state.is(0x80)) {
       invalid("status unknown");
     }

@@ -5,7 +5,7 @@ import { readDer, readFirst, TAG, walk } from "./der.js";
 import { refuse } from "./errors.js";
 import { sha256 } from "./hashing.js";
 import { checkRevocation } from "./revocation.js";
-import { checkCritical, checkPath, extensionsOf, findPath, parseCertificate, same, TIME_STAMPING } from "./x509.js";
+import { checkCritical, checkPath, findPath, parseCertificate, same, TIME_STAMPING } from "./x509.js";
 
 const LIMIT = 16384;
 const SIGNED_DATA = "1.2.840.113549.1.7.2";
@@ -15,21 +15,23 @@ const ATTRIBUTE = {
   first: "1.2.840.113549.1.9.16.2.12", second: "1.2.840.113549.1.9.16.2.47",
 };
 const BAD = "TokenMalformed";
+const CERTIFICATES = 8;
+/** Members of a list of attributes or extensions; of any other list. */
+const [MANY, FEW] = [16, 4];
 
-function certificatesOf(list, what, each, most = 8) {
-  if (list.length > most || list.some((item) => item.length > each)) refuse("TokenLimit", what);
+function certificatesOf(list, what, each) {
+  if (list.length > CERTIFICATES || list.some((item) => item.length > each)) refuse("TokenLimit", what);
   return list;
 }
 
 function parseInfo(bytes, renewed) {
-  const value = readDer(bytes, BAD);
+  const value = readDer(bytes, BAD).checkStructure();
   const all = walk(value, TAG.SEQUENCE, "TSTInfo");
   if (all.next("version").integer() !== 1n) refuse("TokenVersion", "TSTInfo");
   const policy = all.next("policy").oid();
-  const [algorithm, digest, ...more] = all.next("imprint").list(TAG.SEQUENCE, "imprint");
-  if (!digest || more.length) value.bad("imprint");
-  const imprint = { ...imprintAlgorithm(algorithm, renewed), value: digest.octets("imprint") };
-  if (!(renewed ? ["sha3-256"] : ["sha256", "sm3"]).includes(imprint.name)) refuse("TokenAlgorithmUnknown", `imprint ${imprint.name}`);
+  const stamped = walk(all.next("imprint"), TAG.SEQUENCE, "imprint");
+  const imprint = { ...imprintAlgorithm(stamped.next("imprint"), renewed), value: stamped.next("imprint").octets("imprint") };
+  stamped.end();
   if (imprint.value.length !== 32) value.bad("imprint");
   if (all.next("serial").integer() < 0n) value.bad("serial number below 0");
   const moment = all.next("genTime").expect(TAG.TIME, "genTime").time();
@@ -42,8 +44,8 @@ function parseInfo(bytes, renewed) {
   if (nonce && nonce.integer() < 0n) value.bad("nonce below 0");
   const tsa = all.maybe(0xa0);
   const extensions = all.maybe(0xa1);
-  if (extensions) checkInfoExtensions(extensions, value);
   all.end();
+  if (extensions) checkInfoExtensions(extensions);
   return {
     policy, imprint, time: moment.seconds + (moment.exact ? 0 : 1), tsa: tsa ? tsa.only(undefined, "tsa") : null,
   };
@@ -64,28 +66,56 @@ function checkAccuracy(value) {
 
 /** The implicit [1] holds extensions without their sequence's tag. */
 function checkInfoExtensions(value) {
-  const list = { list: () => value.list(), bad: (detail) => value.bad(detail) };
-  for (const { critical } of extensionsOf(list).values()) if (critical) value.bad("critical extension");
+  const extensions = value.list();
+  if (!extensions.length || extensions.length > MANY) value.bad("extensions");
+  for (const extension of extensions) {
+    const parts = walk(extension, TAG.SEQUENCE, "extension");
+    parts.next("extension").oid();
+    const critical = parts.maybe(TAG.BOOLEAN)?.boolean();
+    parts.next("extension").octets("extension");
+    parts.end();
+    if (critical !== undefined) value.bad("critical extension, or default written");
+  }
 }
 
-function parseAttributes(value) {
+/** Attribute values by type, and what every token's attributes must say; in the order of attestation.md §5. */
+function parseAttributes(value, digest, scheme) {
   const out = new Map();
   const items = value.list();
+  if (items.length > MANY) value.bad("too many signed attributes");
   items.forEach((item, at) => {
     if (at && compareSet(items[at - 1].raw, item.raw) >= 0) value.bad("signed attributes out of order");
   });
   for (const item of items) {
-    const [type, values, ...more] = item.list(TAG.SEQUENCE, "attribute");
-    if (!values || more.length) item.bad("attribute");
-    const oid = type.oid();
-    const held = values.list(TAG.SET, "attribute");
+    const parts = walk(item, TAG.SEQUENCE, "attribute");
+    const oid = parts.next("attribute").oid();
+    const held = parts.next("attribute").list(TAG.SET, "attribute");
+    if (held.length > FEW) item.bad("attribute");
+    parts.end();
+    if (oid === ATTRIBUTE.first) refuse("TokenAlgorithmWeak", "signing-certificate by SHA-1");
     if (out.has(oid) || held.length !== 1) {
-      const signing = oid === ATTRIBUTE.first || oid === ATTRIBUTE.second;
-      refuse(signing ? "TokenSigningCertificateRepeated" : "TokenAttributeRepeated", oid);
+      refuse(oid === ATTRIBUTE.second ? "TokenSigningCertificateRepeated" : "TokenAttributeRepeated", oid);
     }
     out.set(oid, held[0]);
   }
-  return out;
+  const signing = out.get(ATTRIBUTE.second) ?? refuse("TokenSigningCertificateMissing");
+  const contentType = out.get(ATTRIBUTE.contentType) ?? refuse("TokenAttributeMissing", "content-type");
+  const messageDigest = out.get(ATTRIBUTE.messageDigest) ?? refuse("TokenAttributeMissing", "message-digest");
+  if (contentType.oid() !== TST_INFO) refuse("TokenContentType", "attribute");
+  const found = { messageDigest: messageDigest.octets("message-digest"), signing: parseSigningCertificate(signing) };
+  if (out.has(ATTRIBUTE.protection)) checkProtection(out.get(ATTRIBUTE.protection), digest, scheme);
+  return found;
+}
+
+/** CMSAlgorithmProtection (RFC 6211): the signed copy of both algorithms. */
+function checkProtection(value, digest, scheme) {
+  const parts = walk(value, TAG.SEQUENCE, "protection");
+  const signedDigest = parts.next("protection").expect(TAG.SEQUENCE, "protection");
+  const signedScheme = parts.next("protection").expect(0xa1, "protection");
+  parts.end();
+  if (!equal(signedDigest.raw, digest.raw) || !equal(signedScheme.content, scheme.content)) {
+    refuse("TokenAlgorithmMismatch", "protected algorithms");
+  }
 }
 
 function compareSet(a, b) {
@@ -99,101 +129,106 @@ function compareSet(a, b) {
 function parseSigner(value) {
   const all = walk(value, TAG.SEQUENCE, "signer");
   if (all.next("version").integer() !== 1n) refuse("TokenMalformed", "signer");
-  const [issuer, serial, ...more] = all.next("signer").list(TAG.SEQUENCE, "issuer and serial");
-  if (!serial || more.length) value.bad("issuer and serial");
-  const digest = digestOf(all.next("digest algorithm"));
+  const named = walk(all.next("signer"), TAG.SEQUENCE, "issuer and serial");
+  const issuer = named.next("issuer").expect(TAG.SEQUENCE, "issuer");
+  const serial = named.next("serial");
+  serial.integer("serial");
+  named.end();
+  const digestAlgorithm = all.next("digest algorithm");
+  const digest = digestOf(digestAlgorithm);
+  if (digest.name === "sm3") refuse("TokenAlgorithmUnknown", "SM3 signature");
   const attributes = all.maybe(0xa0) ?? refuse("TokenAttributeMissing", "no signed attributes");
-  const scheme = signatureOf(all.next("signature algorithm"));
+  const signatureAlgorithm = all.next("signature algorithm").expect(TAG.SEQUENCE, "signature algorithm");
   const signature = all.next("signature").octets("signature");
   if (all.values.length !== all.at) value.bad("unsigned attributes");
+  const scheme = signatureOf(signatureAlgorithm);
   if (scheme.key === "ed25519") refuse("TokenAlgorithmUnknown", "Ed25519");
-  if (digest.name === "sm3") refuse("TokenAlgorithmUnknown", "SM3 signature");
   if (scheme.digest !== null && scheme.digest !== digest.name) refuse("TokenAlgorithmMismatch", "signature's digest");
   const signed = attributes.raw.slice();
   signed[0] = TAG.SET;
-  return { issuer: issuer.raw, serial: serial.raw, digest, scheme, signature, signed, attributes: parseAttributes(attributes) };
+  const stated = parseAttributes(attributes, digestAlgorithm, signatureAlgorithm);
+  return { issuer: issuer.raw, serial: serial.raw, digest, scheme, signature, signed, stated };
 }
 
-/** ESSCertIDv2 list: `{hash, value, issuerSerial}`. */
+/** ESSCertIDv2 list: `{hash, digest, issuer, serial}`; issuer and serial null where not given. */
 function parseSigningCertificate(value) {
   const all = walk(value, TAG.SEQUENCE, "signing certificate");
   const ids = all.next("signing certificate").list(TAG.SEQUENCE, "signing certificate");
+  if (ids.length > CERTIFICATES) value.bad("signing certificate");
   all.maybe(TAG.SEQUENCE);
   all.end();
-  if (!ids.length) value.bad("signing certificate");
+  if (!ids.length) refuse("TokenSigningCertificateMissing");
   return ids.map((item) => {
     const parts = walk(item, TAG.SEQUENCE, "ESSCertIDv2");
     const algorithm = parts.maybe(TAG.SEQUENCE);
     const hash = algorithm ? digestOf(algorithm).hash : sha256;
     const digest = parts.next("certificate hash").octets("certificate hash");
+    if (digest.length !== hash(new Uint8Array()).length) item.bad("certificate hash");
     const issuerSerial = parts.maybe(TAG.SEQUENCE);
     parts.end();
-    if (!issuerSerial) return { hash, digest, names: null };
-    const [names, serial, ...more] = issuerSerial.list(TAG.SEQUENCE, "issuer and serial");
-    if (!serial || more.length) item.bad("issuer and serial");
-    return { hash, digest, names: names.list(TAG.SEQUENCE, "issuer"), serial: serial.raw };
+    if (!issuerSerial) return { hash, digest, issuer: null, serial: null };
+    const named = walk(issuerSerial, TAG.SEQUENCE, "issuer and serial");
+    const names = named.next("issuer").list(TAG.SEQUENCE, "issuer");
+    const serial = named.next("serial");
+    serial.integer("serial");
+    named.end();
+    if (names.length !== 1 || !names[0].is(0xa4)) item.bad("issuer");
+    return { hash, digest, issuer: names[0].content, serial: serial.raw };
   });
 }
 
 const isDigestOf = (id, certificate) => equal(id.hash(certificate.raw), id.digest);
 
 /** Issuer and serial number of an ESSCertIDv2, where given, are the certificate's. */
-function agrees(id, certificate) {
-  if (!id.names) return true;
-  const [name] = id.names;
-  const issuer = id.names.length === 1 && name.is(0xa4) && equal(name.only(undefined, "issuer").raw, certificate.issuer);
-  return issuer && equal(id.serial, certificate.serial);
-}
+const agrees = ({ issuer, serial }, certificate) =>
+  !issuer || (equal(issuer, certificate.issuer) && equal(serial, certificate.serial));
 
 /** The parts of a token; every refusal of rule 1 to 3 that needs no certificate. */
 export function parseToken(bytes, renewed = false) {
   if (bytes.length > LIMIT) refuse("TokenLimit", "token");
   const outer = readFirst(bytes, BAD);
   if (outer.raw.length !== bytes.length) refuse("TokenTrailingBytes");
-  const [type, wrapped, ...more] = outer.list(TAG.SEQUENCE, "token");
-  if (!type || more.length) outer.bad("content info");
-  if (type.oid() !== SIGNED_DATA) refuse("TokenContentType", "no signed data");
-  if (!wrapped) outer.bad("content missing");
-  const signedData = wrapped.expect(0xa0, "content").only(undefined, "content");
+  outer.checkStructure();
+  const top = walk(outer, TAG.SEQUENCE, "token");
+  if (top.next("content type").oid() !== SIGNED_DATA) refuse("TokenContentType", "no signed data");
+  const wrapped = top.next("content").expect(0xa0, "content");
+  top.end();
+  const signedData = wrapped.only(undefined, "content");
   const all = walk(signedData, TAG.SEQUENCE, "signed data");
   if (all.next("version").integer() !== 3n) refuse("TokenMalformed", "signed data");
   const digests = all.next("digest algorithms").list(TAG.SET, "digest algorithms");
-  const content = all.next("content").list(TAG.SEQUENCE, "content");
-  if (content[0]?.oid() !== TST_INFO) refuse("TokenContentType", "no time-stamp information");
-  if (content.length !== 2) signedData.bad("content");
-  const info = content[1].expect(0xa0, "content").only(undefined, "content").octets("content");
-  const certificates = all.maybe(0xa0)?.list().map((item) => item.expect(TAG.SEQUENCE, "certificate").raw) ?? [];
-  const revocation = all.maybe(0xa1)?.list() ?? [];
+  if (digests.length > FEW) signedData.bad("digest algorithms");
+  const content = walk(all.next("content"), TAG.SEQUENCE, "content");
+  if (content.next("content").oid() !== TST_INFO) refuse("TokenContentType", "no time-stamp information");
+  const held = content.next("content").expect(0xa0, "content");
+  content.end();
+  const info = held.only(undefined, "content").octets("content");
+  const certificates = setOf(all.maybe(0xa0));
+  const revocation = setOf(all.maybe(0xa1));
   const signers = all.next("signers").list(TAG.SET, "signers");
+  if (signers.length > FEW) signedData.bad("signers");
   all.end();
   if (signers.length !== 1) refuse("TokenSignerCount", String(signers.length));
-  certificatesOf(certificates, "certificates", 8192);
-  certificatesOf(revocation.map((item) => item.raw), "revocation data", 32768);
-  const parsed = parseInfo(info, renewed);
   const signer = parseSigner(signers[0]);
-  if (digests.length !== 1 || digestOf(digests[0]).name !== signer.digest.name) refuse("TokenAlgorithmMismatch", "digest algorithms");
-  const { attributes } = signer;
-  const contentType = attributes.get(ATTRIBUTE.contentType) ?? refuse("TokenAttributeMissing", "content-type");
-  if (contentType.oid() !== TST_INFO) refuse("TokenContentType", "attribute");
-  const messageDigest = attributes.get(ATTRIBUTE.messageDigest) ?? refuse("TokenAttributeMissing", "message-digest");
-  if (attributes.has(ATTRIBUTE.first)) refuse("TokenAlgorithmWeak", "signing-certificate by SHA-1");
-  const signing = attributes.get(ATTRIBUTE.second) ?? refuse("TokenSigningCertificateMissing");
-  return {
-    ...parsed, info, certificates, revocation: revocation.map((item) => unwrap(item)), signer,
-    messageDigest: messageDigest.octets("message-digest"), signing: parseSigningCertificate(signing),
-  };
+  const listed = digests.map((one) => digestOf(one).name);
+  if (listed.length !== 1 || listed[0] !== signer.digest.name) refuse("TokenAlgorithmMismatch", "digest algorithms");
+  const parsed = parseInfo(info, renewed);
+  certificatesOf(certificates, "certificates", 8192);
+  certificatesOf(revocation, "revocation data", 32768);
+  return { ...parsed, info, certificates, revocation, signer, ...signer.stated };
 }
 
-/** A CRL as it is; another format ([1] of ocsp response) is its inner value. */
-function unwrap(item) {
-  if (!item.is(0xa1)) return item.raw;
-  const [, value] = item.list();
-  return value ? value.raw : item.raw;
+/** Encodings of an implicit SET OF sequences, which signers do not sort; one that is empty is left out. */
+function setOf(value) {
+  if (!value) return [];
+  const items = value.list();
+  if (!items.length) value.bad("empty set");
+  return items.map((item) => item.expect(TAG.SEQUENCE, "member").raw);
 }
 
 function checkNamed({ tsa }, signer) {
   if (!tsa) return;
-  const subject = tsa.is(0xa4) && equal(tsa.only(undefined, "tsa").raw, signer.subject);
+  const subject = tsa.is(0xa4) && equal(tsa.content, signer.subject);
   if (!subject && !signer.names.some((name) => equal(name.raw, tsa.raw))) refuse("TokenSignerName");
 }
 

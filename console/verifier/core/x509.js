@@ -1,5 +1,5 @@
 /** Certificates, as far as the path of a time-stamping certificate needs them (docs/spec/attestation.md §5). */
-import { equal, hex } from "./bytes.js";
+import { equal, hex, toUint } from "./bytes.js";
 import { algorithmOf, publicKeyOf, signatureOf, verifies } from "./algorithms.js";
 import { readDer, TAG, walk } from "./der.js";
 import { as, refuse } from "./errors.js";
@@ -11,6 +11,7 @@ const EXTENSIONS = {
 export const TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
 const ANY_USAGE = "2.5.29.37.0";
 const MAX_PATH = 6;
+const PRINTABLE = /^[A-Za-z0-9 '()+,\-./:=?]*$/;
 
 /** Extensions by name or OID: `{critical, value}`. */
 export function extensionsOf(list) {
@@ -67,9 +68,26 @@ function checkName(value) {
       const [type, text, ...more] = pair.list(TAG.SEQUENCE, "name");
       if (!text || more.length) pair.bad("name");
       type.oid();
+      checkCharacters(text);
     }
   }
   return value;
+}
+
+/** A PrintableString holds its letters; UniversalString and BMPString whole characters, UTF-32 and UTF-16, most significant byte first. */
+function checkCharacters(value) {
+  if (value.tag === 0x13 && !PRINTABLE.test(String.fromCharCode(...value.content))) value.bad("text");
+  const width = { 0x1c: 4, 0x1e: 2 }[value.tag];
+  if (!width) return;
+  if (value.content.length % width) value.bad("text");
+  const units = [];
+  for (let at = 0; at < value.content.length; at += width) units.push(Number(toUint(value.content.subarray(at, at + width))));
+  const within = (unit, least, most) => unit >= least && unit <= most;
+  units.forEach((unit, at) => {
+    const pair = width === 2
+      && (within(unit, 0xd800, 0xdbff) ? within(units[at + 1], 0xdc00, 0xdfff) : within(units[at - 1], 0xd800, 0xdbff));
+    if (unit > 0x10ffff || (within(unit, 0xd800, 0xdfff) && !pair)) value.bad("text");
+  });
 }
 
 function checkKey(value) {
@@ -90,10 +108,11 @@ export function parseCertificate(bytes) {
   parts.end();
   const all = walk(tbs, TAG.SEQUENCE, "certificate");
   const version = all.maybe(0xa0);
-  const number = version ? version.only(undefined, "version").integer() : 0n;
-  if (number !== 2n && number !== 0n && number !== 1n) tbs.bad("version");
+  const number = version?.only(undefined, "version").integer();
+  if (version && number !== 2n) tbs.bad("version");
   const serial = all.next("serial");
-  serial.integer();
+  const value = serial.integer();
+  if (value <= 0n || value >> 160n) tbs.bad("serial number out of range");
   const inner = all.next("algorithm");
   algorithmOf(inner);
   algorithmOf(algorithm);
@@ -102,7 +121,6 @@ export function parseCertificate(bytes) {
   if (!until) tbs.bad("validity");
   const subject = checkName(all.next("subject"));
   const key = checkKey(all.next("key"));
-  for (const tag of [0x81, 0x82]) all.maybe(tag);
   const extensions = all.maybe(0xa3);
   all.end();
   return {
