@@ -6,14 +6,20 @@ explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from cases import deadlines
 from cases.errors import HistoryBroken
 from cases.lifecycle import Lifecycle, Transition
 from cases.machine import FIRST_STAGE, CaseState, Clock, HoldRecord, Previous
+
+
+class Row(Protocol):
+    """Columns by name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Event:
     note: bytes | None = None
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Event:
+    def from_row(cls, row: Row) -> Event:
         """From a row with the table's column names."""
         place = Place(
             row["chain_id"], bytes(row["contract"]), row["sequence"], row["block_number"],
@@ -71,7 +77,7 @@ def _some(value: bytes | None) -> bytes | None:
     return bytes(value) if value and any(value) else None
 
 
-def unmoved(life: Lifecycle, row: Mapping[str, Any]) -> CaseState:
+def unmoved(life: Lifecycle, row: Row) -> CaseState:
     """A case that has not come to life: a row of cases.case."""
     length = life.stages[FIRST_STAGE].clock
     clock = Clock(row["clock_start"], length.length if length else None)
@@ -81,7 +87,10 @@ def unmoved(life: Lifecycle, row: Mapping[str, Any]) -> CaseState:
     )  # fmt: skip
 
 
-def replay(life: Lifecycle, case: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Sequence[Step]:
+_FIRST = ("clock_start", "since", "deadline", "provisional")
+
+
+def replay(life: Lifecycle, case: Row, rows: Iterable[Row]) -> Sequence[Step]:
     """Rows of cases.change of one case in order of `sequence`; `case` is its row of cases.case.
 
     Raises:
@@ -91,6 +100,10 @@ def replay(life: Lifecycle, case: Mapping[str, Any], rows: Iterable[Mapping[str,
     state = unmoved(life, case)
     for row in rows:
         event = Event.from_row(row)
+        if event.kind == "opened":
+            # The row of the case is that of its last change.
+            first = {name: row[name] for name in _FIRST}
+            state = unmoved(life, {**first, "product": case["product"], "owner": case["owner"]})
         state = _settled(_after(life, state, event), row)
         steps.append(Step(event, state))
     return steps
@@ -156,7 +169,7 @@ def _reversed(state: CaseState, event: Event) -> CaseState:
     return replace(state, clock=clock, previous=None)
 
 
-def _settled(state: CaseState, row: Mapping[str, Any]) -> CaseState:
+def _settled(state: CaseState, row: Row) -> CaseState:
     """What the chain says goes over what was played; the two clocks must be one."""
     state = replace(
         state, version=row["version"], stage=row["stage"], since=row["since"], court=row["court"],

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from cases.lifecycle_v1 import LIFECYCLE_V1, StageCode
+from cases.machine import CaseState
 from storage.db import AnyConnection
+from tests.support.case_histories import BANK, Life
 
 CHAIN, LEDGER = 1, bytes(range(20))
 NOW = 1_800_000_000
@@ -83,3 +85,82 @@ async def add_policy(conn: AnyConnection, *, version: int = 1, test_clock: bool 
         "INSERT INTO cases.policy VALUES ($1, $2, $3, $4, $5, $6, 1)",
         CHAIN, LEDGER, version, bytes(20), life.table_hash, test_clock,
     )  # fmt: skip
+
+
+# Whole lives as the chain's events would be projected
+
+CHANGE_COLUMNS = (
+    "chain_id", "contract", "sequence", "case_id", "kind", "transition", "reason", "hold", "organisation",
+    "co_organisation", "from_stage", "evidence", "statement", "note", "time", "block_number", "log_index",
+    "transaction_hash", "version", "stage", "since", "clock_start", "deadline", "provisional", "court",
+    "open_holds", "marked",
+)  # fmt: skip
+
+
+def change_rows(life: Life, first_sequence: int = 1) -> list[dict[str, Any]]:
+    """Rows of cases.change of one life, with what each event says of its act."""
+    rows: list[dict[str, Any]] = []
+    before = life.rules.opened(owner=BANK, product=1, imported=life_start(life))
+    for change, after in zip(life.changes, life.states, strict=True):
+        row: dict[str, Any] = dict.fromkeys(CHANGE_COLUMNS)
+        row |= {
+            "chain_id": CHAIN, "contract": LEDGER, "sequence": first_sequence + len(rows),
+            "case_id": change.case_id, "kind": change.kind, "transition": change.transition,
+            "from_stage": before.stage, "time": change.time, "block_number": 1, "log_index": len(rows),
+            "transaction_hash": bytes(32), "version": after.version, "stage": after.stage,
+            "since": after.since, "clock_start": after.clock.start, "deadline": after.deadline,
+            "provisional": after.provisional, "court": after.court, "open_holds": after.open_holds,
+            "marked": after.marked,
+        }  # fmt: skip
+        row |= _act_of(change.kind, before, after)
+        rows.append(row)
+        before = after
+    return rows
+
+
+def _act_of(kind: str, before: CaseState, after: CaseState) -> dict[str, Any]:
+    if kind == "moved":
+        assert after.previous is not None
+        return {"organisation": after.previous.organisation, "note": b"\7" * 32}
+    if kind == "paused":
+        return {"hold": after.clock.holds[-1].kind, "organisation": after.clock.holds[-1].organisation}
+    if kind == "resumed":
+        ended = next(
+            new for old, new in zip(before.clock.holds, after.clock.holds, strict=True) if old != new
+        )
+        return {"hold": ended.kind, "organisation": ended.organisation}
+    if kind == "reversed":
+        assert before.previous is not None
+        return {"organisation": before.previous.organisation, "co_organisation": 8}
+    return {}
+
+
+def life_start(life: Life) -> int:
+    """When the batch of a life was imported."""
+    return life.changes[0].time if not life.states else life.states[0].clock.start
+
+
+def case_of(life: Life, **members: Any) -> tuple[Any, ...]:
+    """The row of cases.case at the end of a life."""
+    last = life.state
+    alive = bool(life.changes)
+    return case_row(
+        life.case_id,
+        **{
+            "owner": last.owner, "product": last.product, "version": last.version if alive else 0,
+            "stage": last.stage, "since": last.since, "clock_start": last.clock.start,
+            "deadline": last.deadline, "provisional": last.provisional, "court": last.court,
+            "open_holds": last.open_holds, "marked": last.marked,
+        } | members,
+    )  # fmt: skip
+
+
+async def copy_life(conn: AnyConnection, life: Life, first_sequence: int = 1, **members: Any) -> int:
+    """The case and its changes; the sequence after the last."""
+    rows = change_rows(life, first_sequence)
+    await copy_cases(conn, [case_of(life, **members)])
+    await conn.copy_records_to_table(
+        "change", schema_name="cases", columns=CHANGE_COLUMNS,
+        records=[tuple(row[name] for name in CHANGE_COLUMNS) for row in rows],
+    )  # fmt: skip
+    return first_sequence + len(rows)
