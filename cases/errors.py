@@ -153,6 +153,27 @@ class CaseNotHere(CaseledgerError):
     title = "no such case for this caller"
 
 
+class CaseCodeMistyped(CaseledgerError):
+    """What was typed is no code that was ever given; nothing was tried and nothing counted."""
+
+    http_status = 401
+    title = "case code mistyped"
+
+
+class CaseCodeRefused(CaseledgerError):
+    """A case code that opens nothing: unknown, taken back, or tried wrongly too often."""
+
+    http_status = 401
+    title = "case code refused"
+
+
+class CaseCodeExpired(CaseledgerError):
+    """The right case code, after its time."""
+
+    http_status = 401
+    title = "case code expired"
+
+
 class PolicyNotOfThisRelease(CaseledgerError):
     """A policy version that the chain does not have, or whose tables are no lifecycle of this release."""
 
