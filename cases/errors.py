@@ -76,6 +76,13 @@ class CalendarMalformed(CaseledgerError):
     title = "table of working days not usable"
 
 
+class CaseIndexDamaged(CaseledgerError):
+    """What is stored of a case contradicts the chain or itself; it is read again from the chain."""
+
+    http_status = 500
+    title = "index of cases damaged"
+
+
 class ClockUnknown(CaseledgerError):
     """No clock has this name."""
 

@@ -107,9 +107,7 @@ class Machine:
             raise no.EvidenceCountWrong(
                 f"{evidence} given, {len(step.evidence)} needed", article=step.article, field="evidence"
             )
-        previous = Previous(act.organisation, state.stage, state.clock, state.court, step.extends)
-        court = act.organisation if step.court_rule is CourtRule.SETS else state.court
-        return self._entered(replace(state, court=court), step, now, previous)
+        return self.after_move(state, step, act.organisation, now)
 
     def lapsed(self, state: CaseState, version: int, transition: int, now: int) -> CaseState:
         """The case after time alone has moved it."""
@@ -118,7 +116,7 @@ class Machine:
         if not step.lapse:
             raise no.CaseNotALapse(step.name, article=step.article)
         self._require_clock(state, step, now)
-        return self._entered(state, step, now, None)
+        return self.after_lapse(state, step, now)
 
     def paused(self, state: CaseState, act: Pause, now: int) -> CaseState:
         """The case with its clock stopped."""
@@ -135,10 +133,7 @@ class Machine:
             raise no.CaseTooManyHolds(str(len(holds)))
         if any(hold.kind == act.kind and hold.until is None for hold in holds):
             raise no.CaseHoldOpen(self.life.holds[act.kind].name, field="kind")
-        clock = replace(state.clock, holds=(*holds, HoldRecord(act.kind, now, None, act.organisation)))
-        return replace(
-            state, version=state.version + 1, clock=clock, previous=None, deadline=None, provisional=False
-        )
+        return self.after_pause(state, act.kind, act.organisation, now)
 
     def resumed(self, state: CaseState, act: Resume, now: int) -> CaseState:
         """The case with one pause ended."""
@@ -146,15 +141,7 @@ class Machine:
         _same_version(state, act.version)
         hold = self.life.holds.get(act.kind)
         self._require_role(state, act.organisation, hold.by if hold else 0, hold.article if hold else "")
-        holds = list(state.clock.holds)
-        for at, record in enumerate(holds):
-            if record.kind == act.kind and record.until is None:
-                holds[at] = replace(record, until=now)
-                break
-        else:
-            raise no.CaseHoldNotOpen(str(act.kind), field="kind")
-        clock = replace(state.clock, holds=tuple(holds))
-        return self._settled(replace(state, version=state.version + 1, clock=clock), now)
+        return self.after_resume(state, act.kind, now)
 
     def reversed(self, state: CaseState, act: Reverse, now: int) -> CaseState:
         """The case with its last step taken back."""
@@ -169,6 +156,54 @@ class Machine:
         both = self.roles(act.organisation) | self.roles(act.co_organisation)
         if self.life.stages[last.stage].court and not both & COURT_ROLES:
             raise no.CaseCourtOnly(self.life.stages[last.stage].name)
+        return self.after_reversal(state, now)
+
+    def marked(self, state: CaseState, now: int) -> CaseState:
+        """The case with its deadline recorded as passed; the version stays."""
+        if state.marked:
+            raise no.CaseIsMarked()
+        deadline = self.exact(state, now)
+        if deadline is None or now <= deadline:
+            raise no.CaseNotOverdue(str(deadline))
+        return replace(state, marked=True)
+
+    # What a change does, once it is allowed. The index asks these alone: the chain has allowed it.
+
+    def after_move(self, state: CaseState, step: Transition, organisation: int, now: int) -> CaseState:
+        """The case after an act's step."""
+        previous = Previous(organisation, state.stage, state.clock, state.court, step.extends)
+        court = organisation if step.court_rule is CourtRule.SETS else state.court
+        return self._entered(replace(state, court=court), step, now, previous)
+
+    def after_lapse(self, state: CaseState, step: Transition, now: int) -> CaseState:
+        """The case after a step of time alone."""
+        return self._entered(state, step, now, None)
+
+    def after_pause(self, state: CaseState, kind: int, organisation: int, now: int) -> CaseState:
+        """The case with one more open pause."""
+        holds = (*state.clock.holds, HoldRecord(kind, now, None, organisation))
+        clock = replace(state.clock, holds=holds)
+        return replace(
+            state, version=state.version + 1, clock=clock, previous=None, deadline=None, provisional=False
+        )
+
+    def after_resume(self, state: CaseState, kind: int, now: int) -> CaseState:
+        """The case with a pause ended. Raises CaseHoldNotOpen."""
+        holds = list(state.clock.holds)
+        for at, record in enumerate(holds):
+            if record.kind == kind and record.until is None:
+                holds[at] = replace(record, until=now)
+                break
+        else:
+            raise no.CaseHoldNotOpen(str(kind), field="kind")
+        clock = replace(state.clock, holds=tuple(holds))
+        return self._settled(replace(state, version=state.version + 1, clock=clock), now)
+
+    def after_reversal(self, state: CaseState, now: int) -> CaseState:
+        """The case as before its last step. Raises CaseNotReversible."""
+        last = state.previous
+        if last is None:
+            raise no.CaseNotReversible()
         clock, since = last.clock, state.since
         if not last.extended:
             record = HoldRecord(0, state.since, now, last.organisation)
@@ -187,15 +222,6 @@ class Machine:
             marked=False,
         )
         return self._settled(back, now)
-
-    def marked(self, state: CaseState, now: int) -> CaseState:
-        """The case with its deadline recorded as passed; the version stays."""
-        if state.marked:
-            raise no.CaseIsMarked()
-        deadline = self.exact(state, now)
-        if deadline is None or now <= deadline:
-            raise no.CaseNotOverdue(str(deadline))
-        return replace(state, marked=True)
 
     def deadline(self, state: CaseState) -> tuple[int | None, bool]:
         """The last second in time and whether it may still move; None without a clock or while paused."""

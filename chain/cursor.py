@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import asyncpg
 
@@ -44,6 +45,35 @@ class ChainRewritten(ChainError):
     title = "a final block has changed"
 
 
+Project = Callable[[AnyConnection, int, DecodedEvent], Awaitable[None]]
+"""Writes what an event (of the chain id) changes, in the transaction that is open."""
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """Whose events are read: contracts (name by address) of one chain, none older than `first_block`.
+
+    `name` is the position's in the database.
+    """
+
+    name: str
+    chain_id: int
+    contracts: Mapping[bytes, str]
+    first_block: int
+    project: Project
+
+
+def ledger_events(deployment: Deployment, *, name: str = "core") -> EventSource:
+    """The events of registry, governance and log."""
+    return EventSource(
+        f"{name}:{deployment.chain_id}:{deployment.evidence_log.address.hex()}",
+        deployment.chain_id,
+        {contract.address: n for n, contract in deployment.contracts.items()},
+        deployment.block,
+        project,
+    )
+
+
 @dataclass
 class CursorMetrics:
     """Plain counters since the start; `block` and `behind` are of the last round."""
@@ -57,6 +87,13 @@ class CursorMetrics:
     sequences: dict[str, int] = field(default_factory=dict)
 
 
+class _BlockReplaced(Exception):
+    """Another reader stored this block before the chain replaced it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 @dataclass(frozen=True)
 class _Position:
     number: int
@@ -64,15 +101,17 @@ class _Position:
 
 
 class EventCursor:
-    """One reader of one deployment's events. Several may run; the row lock lets one at a time commit."""
+    """One reader of one source. Several may run; the row lock lets one at a time commit.
 
-    def __init__(self, database: Pool, pool: RpcPool, deployment: Deployment, *, name: str = "core") -> None:
+    Readers of several sources share the blocks: whoever sees that one was replaced rewinds all of them.
+    """
+
+    def __init__(self, database: Pool, pool: RpcPool, source: EventSource) -> None:
         self._db = database
         self._pool = pool
         self._evm = Evm(pool)
-        self._deployment = deployment
-        self._name = f"{name}:{deployment.chain_id}:{deployment.evidence_log.address.hex()}"
-        self._names = {contract.address: n for n, contract in deployment.contracts.items()}
+        self._source = source
+        self._names = source.contracts
         self._page = min(_FIRST_PAGE, pool.profile.max_log_range)
         self.metrics = CursorMetrics()
 
@@ -100,10 +139,10 @@ class EventCursor:
         self.metrics.block, self.metrics.behind = at.number, max(0, target - at.number)
         if target <= at.number:
             return False
-        if at.number >= self._deployment.block:
+        if at.number >= self._source.first_block:
             here = await self._evm.head(at.number)
             if here.hash != at.hash:
-                await self._rewind(at)
+                await self._rewind(at.number)
                 return True
         last = min(at.number + self._page, target)
         answer = await self._logs(at.number + 1, last)
@@ -112,6 +151,9 @@ class EventCursor:
         try:
             events = self._decode(answer)
             await self._commit(answer.url, at, last, events, newest=last == target)
+        except _BlockReplaced as replaced:
+            await self._rewind(replaced.number)
+            return True
         except EventsWithheld:
             self.metrics.withheld += 1
             self._pool.report_lie(answer.url, Lie.WITHHELD_LOGS, "gap in a contract's sequence")
@@ -159,6 +201,7 @@ class EventCursor:
                         entry.block_number,
                         entry.transaction_hash,
                         values,
+                        entry.log_index,
                     ),
                 )
             )
@@ -179,10 +222,10 @@ class EventCursor:
 
     async def _position(self, conn: AnyConnection, *, lock: bool = False) -> _Position:
         query = "select block_number, block_hash from chain.cursor where name = $1"
-        row = await conn.fetchrow(query + (" for update" if lock else ""), self._name)
+        row = await conn.fetchrow(query + (" for update" if lock else ""), self._source.name)
         if row is not None:
             return _Position(int(row["block_number"]), bytes(row["block_hash"]))
-        return _Position(self._deployment.block - 1, bytes(32))
+        return _Position(self._source.first_block - 1, bytes(32))
 
     async def _commit(
         self,
@@ -202,12 +245,12 @@ class EventCursor:
                 raise RpcUnavailable("an event names a block that is not in the chain")
         end = heads.get(last) or await self._evm.head(last)
         counts = {a: await self._announced(n, a, last) for a, n in self._names.items()} if newest else {}
-        chain_id = self._deployment.chain_id
+        chain_id = self._source.chain_id
         async with self._db.acquire() as conn, conn.transaction():
             await conn.execute(
                 """insert into chain.cursor (name, chain_id, block_number, block_hash)
                    values ($1, $2, $3, $4) on conflict do nothing""",
-                self._name,
+                self._source.name,
                 chain_id,
                 at.number,
                 at.hash,
@@ -215,14 +258,7 @@ class EventCursor:
             if await self._position(conn, lock=True) != at:
                 return  # another reader was faster
             for number, head in sorted(heads.items()):
-                await conn.execute(
-                    """insert into chain.block (chain_id, number, hash, time) values ($1, $2, $3, $4)
-                       on conflict do nothing""",
-                    chain_id,
-                    number,
-                    head.hash,
-                    head.time,
-                )
+                await self._block(conn, number, head)
             known = await self._sequences(conn)
             for entry, event in events:
                 address = entry.address
@@ -230,14 +266,15 @@ class EventCursor:
                     raise EventsWithheld(f"{event.contract}: event {event.sequence} after {known[address]}")
                 known[address] = event.sequence
                 await self._store(conn, entry, event)
-                await project(conn, chain_id, event)
+                timed = replace(event, time=heads[entry.block_number].time)
+                await self._source.project(conn, chain_id, timed)
             for address, count in counts.items():
                 if count is not None and count > known[address]:
                     raise EventsWithheld(f"{self._names[address]}: {count} events, {known[address]} shown")
             await conn.execute(
                 """update chain.cursor set block_number = $2, block_hash = $3, updated_at = now()
                    where name = $1""",
-                self._name,
+                self._source.name,
                 last,
                 end.hash,
             )
@@ -246,10 +283,26 @@ class EventCursor:
         self.metrics.behind = max(0, self.metrics.behind - (last - at.number))
         self.metrics.sequences = {self._names[a]: n for a, n in known.items()}
 
+    async def _block(self, conn: AnyConnection, number: int, head: Head) -> None:
+        """Rows hang on their block, which another reader may have stored. Raises _BlockReplaced."""
+        await conn.execute(
+            """insert into chain.block (chain_id, number, hash, time) values ($1, $2, $3, $4)
+               on conflict do nothing""",
+            self._source.chain_id,
+            number,
+            head.hash,
+            head.time,
+        )
+        stored = await conn.fetchval(
+            "select hash from chain.block where chain_id = $1 and number = $2", self._source.chain_id, number
+        )
+        if stored != head.hash:
+            raise _BlockReplaced(number)
+
     async def _sequences(self, conn: AnyConnection) -> dict[bytes, int]:
         rows = await conn.fetch(
             "select contract, max(sequence) as last from chain.event where chain_id = $1 group by contract",
-            self._deployment.chain_id,
+            self._source.chain_id,
         )
         found = {bytes(row["contract"]): int(row["last"]) for row in rows}
         return {address: found.get(address, 0) for address in self._names}
@@ -260,7 +313,7 @@ class EventCursor:
                    (chain_id, contract, sequence, block_number, log_index, transaction_hash, name, topics,
                     data)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-            self._deployment.chain_id,
+            self._source.chain_id,
             entry.address,
             event.sequence,
             entry.block_number,
@@ -271,47 +324,60 @@ class EventCursor:
             entry.data,
         )
 
-    async def _rewind(self, at: _Position) -> None:
-        """Back to the newest block that the chain still has. One delete takes all rows above it along."""
+    async def _rewind(self, changed: int) -> None:
+        """Back to the newest block that the chain still has; `changed` is one that it has not.
+
+        One delete takes all rows above it along, of every reader, and every reader goes back with them.
+        """
         if self._pool.profile.instant:
-            raise ChainRewritten(f"block {at.number} has another hash now", hint="is it the same network?")
+            raise ChainRewritten(f"block {changed} has another hash now", hint="is it the same network?")
+        chain_id = self._source.chain_id
+        newest = quantity(await self._pool.call("eth_blockNumber", []))
         async with self._db.acquire() as conn:
             rows = await conn.fetch(
-                """select number, hash from chain.block where chain_id = $1 and number < $2
+                """select number, hash from chain.block where chain_id = $1 and number <= $2
                    order by number desc""",
-                self._deployment.chain_id,
-                at.number,
+                chain_id,
+                newest,
             )
-        ancestor = _Position(self._deployment.block - 1, bytes(32))
+        ancestor = None
         for row in rows:
             if (await self._evm.head(int(row["number"]))).hash == row["hash"]:
                 ancestor = _Position(int(row["number"]), bytes(row["hash"]))
                 break
+        above = -1 if ancestor is None else ancestor.number
         async with self._db.acquire() as conn, conn.transaction():
-            if await self._position(conn, lock=True) != at:
-                return
             await conn.execute(
-                "delete from chain.block where chain_id = $1 and number > $2",
-                self._deployment.chain_id,
-                ancestor.number,
+                "select 1 from chain.cursor where chain_id = $1 order by name for update", chain_id
             )
-            await conn.execute(
-                """update chain.cursor set block_number = $2, block_hash = $3, updated_at = now()
-                   where name = $1""",
-                self._name,
-                ancestor.number,
-                ancestor.hash,
-            )
+            await conn.execute("delete from chain.block where chain_id = $1 and number > $2", chain_id, above)
+            if ancestor is None:
+                await conn.execute("delete from chain.cursor where chain_id = $1", chain_id)
+            else:
+                await conn.execute(
+                    """update chain.cursor set block_number = $2, block_hash = $3, updated_at = now()
+                       where chain_id = $1 and block_number > $2""",
+                    chain_id,
+                    ancestor.number,
+                    ancestor.hash,
+                )
         self.metrics.rewinds += 1
-        log.warning("events: rewound from block %d to %d", at.number, ancestor.number)
+        log.warning("events: rewound from block %d to %d", changed, above)
 
 
-async def rebuild(database: Pool, pool: RpcPool, deployment: Deployment, *, name: str = "core") -> int:
-    """Drop the index and read it again from the chain; the number of events read. For `fsck --rebuild`."""
-    cursor = EventCursor(database, pool, deployment, name=name)
+async def rebuild(database: Pool, pool: RpcPool, sources: Sequence[EventSource]) -> int:
+    """Drop the index and read it again from the chain; the number of events read. For `fsck --rebuild`.
+
+    `sources`: all of one chain that this database follows.
+    """
     async with database.acquire() as conn, conn.transaction():
-        await conn.execute("delete from chain.cursor where chain_id = $1", deployment.chain_id)
-        await conn.execute("delete from chain.block where chain_id = $1", deployment.chain_id)
-    while await cursor.run_once():
-        pass
-    return cursor.metrics.events
+        for chain_id in sorted({source.chain_id for source in sources}):
+            await conn.execute("delete from chain.cursor where chain_id = $1", chain_id)
+            await conn.execute("delete from chain.block where chain_id = $1", chain_id)
+    events = 0
+    for source in sources:
+        cursor = EventCursor(database, pool, source)
+        while await cursor.run_once():
+            pass
+        events += cursor.metrics.events
+    return events

@@ -21,7 +21,7 @@ ACTIVE, REMOVED = 1, 2
 
 @dataclass(frozen=True)
 class DecodedEvent:
-    """An event of one of our contracts, values by the names in the ABI."""
+    """An event of one of our contracts, values by the names in the ABI. `time`: of its block."""
 
     contract: str
     address: bytes
@@ -30,6 +30,8 @@ class DecodedEvent:
     block_number: int
     transaction_hash: bytes
     values: dict[str, Any]
+    log_index: int = 0
+    time: int = 0
 
 
 async def project(conn: AnyConnection, chain_id: int, event: DecodedEvent) -> None:

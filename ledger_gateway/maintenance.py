@@ -93,7 +93,7 @@ async def check(
     """
     async with open_tools(settings, "sealer" if rebuild else "reader") as tools:
         if rebuild and with_chain:
-            await cursor.rebuild(tools.pool, tools.rpc, tools.deployment)
+            await cursor.rebuild(tools.pool, tools.rpc, [cursor.ledger_events(tools.deployment)])
         options = _options(settings, tools, rebuild=rebuild, with_content=with_content, progress=progress)
         if rebuild and with_chain:
             options = replace(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
 from chain.capture import CapturedBatch
-from chain.cursor import EventCursor
+from chain.cursor import EventCursor, ledger_events
 from chain.deployment import Deployment
 from chain.outbox_worker import Worker as OutboxWorker
 from chain.rpc import RpcPool
@@ -186,7 +186,7 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
             )
             for log in base.logs
         ]
-        cursor = EventCursor(base.pool, base.chain.rpc, base.chain.deployment)
+        cursor = EventCursor(base.pool, base.chain.rpc, ledger_events(base.chain.deployment))
         tasks = [
             *(asyncio.create_task(one.run(stop), name="log") for one in workers),
             asyncio.create_task(_follow(cursor, stop), name="cursor"),

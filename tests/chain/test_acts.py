@@ -17,7 +17,7 @@ import pytest
 
 from agent.keys import KeyLabel, Secp256k1Key, new_key, save_key
 from chain import acts
-from chain.cursor import EventCursor
+from chain.cursor import EventCursor, ledger_events
 from chain.errors import ContractReverted
 from chain.evm import Evm
 from chain.outbox import State
@@ -168,7 +168,7 @@ def test_services_work_with_their_own_roles_and_no_more(ledger: Ledger, dsn: str
                     await outbox.enqueue(conn, "relayer-2", b"\x77" * 20, b"", 24_000, "rights")
                 worker = Worker(sealer, evm, outbox)
                 await settle(worker)
-                cursor = EventCursor(sealer, pool, ledger.deployment)
+                cursor = EventCursor(sealer, pool, ledger_events(ledger.deployment))
                 while await cursor.run_once():
                     pass
                 async with reader.acquire() as conn:

@@ -12,7 +12,7 @@ import pytest
 from agent.keys import KeyLabel, new_key
 from chain import acts, governance
 from chain.bindings import EVIDENCE_LOG, REGISTRY, interface
-from chain.cursor import ChainRewritten, EventCursor, EventsWithheld, rebuild
+from chain.cursor import ChainRewritten, EventCursor, EventsWithheld, ledger_events, rebuild
 from chain.deployment import GenesisKey
 from chain.evm import Evm
 from chain.registry_view import RegistryUnknown, RegistryView
@@ -40,7 +40,7 @@ async def drain(cursor: EventCursor) -> None:
 
 
 async def read_all(db: Pool, pool: RpcPool, ledger: Ledger, name: str = "core") -> EventCursor:
-    cursor = EventCursor(db, pool, ledger.deployment, name=name)
+    cursor = EventCursor(db, pool, ledger_events(ledger.deployment, name=name))
     await drain(cursor)
     return cursor
 
@@ -166,7 +166,7 @@ def test_reading_again_from_nothing_gives_the_same_tables(ledger: Ledger, dsn: s
         async with database(dsn) as db, ledger.pool() as pool:
             await read_all(db, pool, ledger)
             before = [await db.fetch(f"select * from {table} order by 1, 2, 3, 4") for table in TABLES]  # noqa: S608
-            events = await rebuild(db, pool, ledger.deployment)
+            events = await rebuild(db, pool, [ledger_events(ledger.deployment)])
             after = [await db.fetch(f"select * from {table} order by 1, 2, 3, 4") for table in TABLES]  # noqa: S608
             assert before == after
             assert events == len(before[0]) > 0
@@ -178,7 +178,7 @@ def test_two_readers_commit_each_event_once(ledger: Ledger, dsn: str) -> None:
     async def scenario() -> None:
         async with database(dsn) as db, ledger.pool() as pool:
             await forget(db)
-            one, two = (EventCursor(db, pool, ledger.deployment) for _ in range(2))
+            one, two = (EventCursor(db, pool, ledger_events(ledger.deployment)) for _ in range(2))
             while any(await asyncio.gather(one.run_once(), two.run_once())):
                 pass
             count = await db.fetchval("select count(*) from chain.event")
@@ -226,7 +226,7 @@ def test_withheld_events_are_noticed_and_nothing_is_written(ledger: Ledger, dsn:
             )
             pool.hidden = interface(contract).event(event).topic
             async with pool:
-                cursor = EventCursor(db, pool, ledger.deployment)
+                cursor = EventCursor(db, pool, ledger_events(ledger.deployment))
                 with pytest.raises(EventsWithheld):
                     await drain(cursor)
                 assert cursor.metrics.withheld == 1
@@ -248,7 +248,7 @@ def test_a_changed_block_of_a_final_chain_stops_the_reader(ledger: Ledger, dsn: 
             with pytest.raises(ChainRewritten):
                 await cursor.run_once()
             assert await db.fetchval("select count(*) from chain.event") == count
-            await rebuild(db, pool, ledger.deployment)
+            await rebuild(db, pool, [ledger_events(ledger.deployment)])
 
     run(scenario())
 
@@ -258,7 +258,7 @@ def test_the_page_shrinks_when_a_node_cannot_give_so_much_and_grows_again(ledger
         async with database(dsn) as db:
             await forget(db)
             async with ledger.pool(settings=RpcSettings(max_answer=20_000)) as pool:
-                cursor = EventCursor(db, pool, ledger.deployment)
+                cursor = EventCursor(db, pool, ledger_events(ledger.deployment))
                 small = False
                 for _ in range(60):
                     try:
@@ -269,7 +269,7 @@ def test_the_page_shrinks_when_a_node_cannot_give_so_much_and_grows_again(ledger
                     small = small or cursor._page < 100
                 assert small
             async with ledger.pool() as pool:
-                await rebuild(db, pool, ledger.deployment)
+                await rebuild(db, pool, [ledger_events(ledger.deployment)])
 
     run(scenario())
 

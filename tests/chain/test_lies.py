@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chain.capture import capture
-from chain.cursor import EventCursor
+from chain.cursor import EventCursor, ledger_events
 from chain.engines import profile
 from chain.errors import ChainError
 from chain.evm import Evm
@@ -76,7 +76,7 @@ def test_each_lie_is_noticed_named_and_left_for_the_honest_nodes(ledger4: Ledger
             assert sent is not None
             assert sent.state is State.MINED, sent
             assert sent.block_number is not None
-            cursor = EventCursor(db, pool, deployment)
+            cursor = EventCursor(db, pool, ledger_events(deployment))
             while not await db.fetchval(
                 "select count(*) from chain.anchor where log_id = $1", HandMadeLog(origin).log_id
             ):

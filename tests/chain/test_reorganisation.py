@@ -14,7 +14,7 @@ import pytest
 from chain import deploy, governance
 from chain.configuration import network_of
 from chain.consortium import development
-from chain.cursor import EventCursor
+from chain.cursor import EventCursor, ledger_events
 from chain.deployment import Deployment
 from chain.direct import send
 from chain.engines import profile
@@ -145,7 +145,7 @@ def test_rows_of_blocks_that_went_away_are_rewound_and_read_again(
             await asyncio.sleep(2.5)
             await carry(proposal.execute(deployment))
             await asyncio.sleep(3.2)
-            cursor = EventCursor(db, pool, deployment)
+            cursor = EventCursor(db, pool, ledger_events(deployment))
             while await cursor.run_once():
                 pass
             opened_at = await db.fetchval(

@@ -14,7 +14,7 @@ import pytest
 
 from chain import trustfile
 from chain.capture import capture, header_rlp
-from chain.cursor import EventCursor
+from chain.cursor import EventCursor, ledger_events
 from chain.engines import profile
 from chain.evm import Evm, binary
 from chain.networks.clique import CliqueNetwork
@@ -198,7 +198,7 @@ def test_an_anchor_on_the_losing_side_is_sent_again_and_proved_only_when_deep(
             ):
                 sending = OutboxWorker(w.desk.pool, Evm(lost), w.outbox)
                 await w.sender.release()
-                cursor = EventCursor(w.desk.pool, near, deployment)
+                cursor = EventCursor(w.desk.pool, near, ledger_events(deployment))
                 deadline = time.monotonic() + PATIENCE
 
                 async def row(table: str) -> dict[str, Any]:

@@ -29,6 +29,14 @@ ROLES: Mapping[int, int] = {BANK: 1 << 0, CENTRE: 1 << 3, COURT: 1 << 5, REGULAT
 ACT, ANCHOR = 1, 2
 
 
+@dataclass(frozen=True)
+class Said:
+    """The events of one transaction: address, topics and data of each; the block's time."""
+
+    time: int
+    events: tuple[tuple[bytes, tuple[bytes, ...], bytes], ...]
+
+
 @dataclass
 class Chain:
     """Registry, governance and log; more contracts by `deploy`. The first four organisations vote."""
@@ -43,6 +51,8 @@ class Chain:
     sender: bytes = bytes.fromhex("de" * 20)
     nonce: int = 0
     at: dict[str, bytes] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
+    """Events of all transactions that were sent, in their order."""
 
     def __post_init__(self) -> None:
         self.warp(self.genesis)
@@ -94,17 +104,29 @@ class Chain:
             )
         except RuntimeError as error:
             raise _reason(error) from None
+        self._note()
         return method.decode(answer)
 
     def send(self, call: Call) -> bytes:
         """A transaction as it is; the answer. Raises as `call` does."""
         self.nonce += 1
         try:
-            return self.evm.message_call(
+            answer = self.evm.message_call(
                 "0x" + self.sender.hex(), "0x" + (call.recipient or b"").hex(), call.data
             )
         except RuntimeError as error:
             raise _reason(error) from None
+        self._note()
+        return answer
+
+    def _note(self) -> None:
+        assert self.evm.result is not None
+        found = tuple(
+            (bytes.fromhex(log.address[2:]), tuple(log.data[0]), bytes(log.data[1]))
+            for log in self.evm.result.logs
+        )
+        if found:
+            self.said.append(Said(self.now, found))
 
     def signed(self, act: Act, name: str, key: PrivateKey) -> bytes:
         return signature(key, act.digest(Domain(CHAIN, self.at[name])))
