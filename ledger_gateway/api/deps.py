@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Request
 
 from cases.acting import CaseActs
 from evidence.service import Viewer
-from ledger_gateway.cases import CasesNotOpen
+from ledger_gateway.cases import Cases, CasesNotOpen
 from ledger_gateway.context import roles_of
 from ledger_gateway.gateway import Gateway
 from protocol.errors import MalformedInput
@@ -52,15 +52,24 @@ async def case_id(
 CaseDep = Annotated[bytes | None, Depends(case_id)]
 
 
-def case_acts_of(gateway: Gateway) -> CaseActs:
-    """How cases move here.
+def require_cases(gateway: Gateway) -> Cases:
+    """The case room.
 
     Raises:
         CasesNotOpen
     """
     if gateway.cases is None:
         raise CasesNotOpen("this gateway serves no cases", hint="caseledger deploy --cases")
-    return gateway.cases.acts
+    return gateway.cases
+
+
+def case_acts_of(gateway: Gateway) -> CaseActs:
+    """How cases move here.
+
+    Raises:
+        CasesNotOpen
+    """
+    return require_cases(gateway).acts
 
 
 def case_of(text: str) -> bytes:
