@@ -166,11 +166,11 @@ async def keeping(
 
 
 async def add_change(k: Keeping, case_id: bytes, kind: str, time: int, **members: Any) -> None:
-    """A row of cases.change; the case itself is left alone."""
+    """A row of cases.change; the case follows it."""
     values: dict[str, Any] = {
         "chain_id": CHAIN, "contract": LEDGER, "sequence": next(iter(k.sequence)), "case_id": case_id,
         "kind": kind, "from_stage": int(StageCode.ADMITTED), "time": time, "block_number": 1, "log_index": 0,
-        "transaction_hash": b"\7" * 32, "version": 2, "stage": int(StageCode.ADMITTED), "since": T,
+        "transaction_hash": b"\7" * 32, "policy": 1, "version": 2, "stage": int(StageCode.ADMITTED), "since": T,
         "clock_start": T, "deadline": None, "provisional": False, "court": 0, "open_holds": 0,
         "marked": False, "policy": 1,
     } | members  # fmt: skip
