@@ -71,11 +71,14 @@ def load(path: Path) -> CaseRecord:
     )
 
 
-def load_if_there(home: Path, chain_id: int) -> CaseRecord | None:
-    """The record of a home that has one. Raises MalformedInput, DeploymentMismatch (of another chain)."""
-    if not (home / FILE_NAME).exists():
+def load_if_there(path: Path, chain_id: int) -> CaseRecord | None:
+    """The record, a file or in a home, if there is one.
+
+    Raises MalformedInput, DeploymentMismatch (of another chain).
+    """
+    if not (path / FILE_NAME if path.is_dir() else path).exists():
         return None
-    record = load(home)
+    record = load(path)
     if record.chain_id != chain_id:
         raise DeploymentMismatch(
             f"{FILE_NAME} is of chain {record.chain_id}, not {chain_id}", field=FILE_NAME

@@ -10,7 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cases.events import case_events
+from chain import case_record
 from chain import deployment as deployments
+from chain.case_contracts import CaseContracts
+from chain.case_record import CaseRecord
+from chain.cursor import EventSource, ledger_events
 from chain.deployment import Deployment
 from chain.engines import profile
 from chain.evm import Evm
@@ -72,6 +77,13 @@ class Base:
     vault: Vault
     custody: LogContext | None = None
     """The custody log, where this database has one."""
+    case_record: CaseRecord | None = None
+    """The case room's contracts, where the home has their record."""
+
+    @property
+    def cases(self) -> CaseContracts | None:
+        """Where cases live on the chain; None: this ledger has none."""
+        return None if self.case_record is None else self.case_record.contracts
 
     @property
     def logs(self) -> tuple[LogContext, ...]:
@@ -95,6 +107,16 @@ def load_deployment(settings: Settings) -> Deployment:
     """The deployment, through the settings' own nodes where they name some."""
     deployment = deployments.load(settings.deployment)
     return deployment.with_urls(settings.rpc_urls, settings.comet_urls)
+
+
+def load_case_record(settings: Settings, deployment: Deployment) -> CaseRecord | None:
+    """The record beside the deployment's, where there is one. Raises MalformedInput, DeploymentMismatch."""
+    return case_record.load_if_there(settings.case_record, deployment.chain_id)
+
+
+def event_sources(deployment: Deployment, cases: CaseRecord | None) -> list[EventSource]:
+    """All whose events this database follows."""
+    return [ledger_events(deployment), *([] if cases is None else [case_events(cases)])]
 
 
 def contract_reader(chain: Chain) -> ContractReader:
@@ -123,7 +145,8 @@ async def open_base(settings: Settings, *, role: str, application: str) -> Async
     """Database, nodes, registry, log. Comes up without the chain when the index in SQL is there.
 
     Raises:
-        DatabaseUnavailable, DeploymentMissing, LogUnknown, RegistryUnknown, and errors of key files
+        DatabaseUnavailable, DeploymentMissing, DeploymentMismatch, LogUnknown, RegistryUnknown, and errors of
+        records and key files
     """
     deployment = load_deployment(settings)
     engine = profile(deployment.engine)
@@ -162,7 +185,8 @@ async def open_base(settings: Settings, *, role: str, application: str) -> Async
         log = await load_log(pool, log_id(settings.log_origin))
         vault = Vault.open(settings.keys_folder / VAULT_NAME, create=True)
         custody = await _custody_log(pool, settings, log)
-        yield Base(settings, pool, Chain(deployment, rpc, evm, outbox, registry), log, vault, custody)
+        cases = load_case_record(settings, deployment)
+        yield Base(settings, pool, Chain(deployment, rpc, evm, outbox, registry), log, vault, custody, cases)
 
 
 async def _custody_log(pool: Pool, settings: Settings, evidence: LogContext) -> LogContext | None:

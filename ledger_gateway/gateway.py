@@ -18,7 +18,7 @@ from evidence.recoverer import HelperProcess
 from evidence.service import EvidenceService
 from ledger_gateway.acts import Relay
 from ledger_gateway.auth import Authenticator
-from ledger_gateway.cases import Cases
+from ledger_gateway.cases import Cases, open_cases
 from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
 from ledger_gateway.custody import Custody, open_custody
 from ledger_gateway.metrics import Metrics
@@ -141,6 +141,13 @@ async def open_gateway(
                 await acceptor.writable(5.0)
                 service = EvidenceService(base.pool, base.vault)
                 custody = await stack.enter_async_context(open_custody(base, signer, service, limits, faults))
+                relay = Relay(
+                    base.pool,
+                    base.chain.evm,
+                    base.chain.outbox,
+                    settings.relayer_keys[1:] or settings.relayer_keys,
+                    base.chain.deployment,
+                )
                 yield Gateway(
                     base=base,
                     metrics=metrics,
@@ -159,16 +166,11 @@ async def open_gateway(
                     records=RecordService(base.pool),
                     reprover=Reprover(base.chain.rpc, base.chain.deployment),
                     log_key=signer,
-                    relay=Relay(
-                        base.pool,
-                        base.chain.evm,
-                        base.chain.outbox,
-                        settings.relayer_keys[1:] or settings.relayer_keys,
-                        base.chain.deployment,
-                    ),
+                    relay=relay,
                     blobs=FolderStore(settings.blobs),
                     tiles=TileShelf(base.pool),
                     custody=custody,
+                    cases=open_cases(base, relay),
                 )
         finally:
             stop.set()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
 from chain import cursor
+from chain.case_record import CaseRecord
 from chain.deployment import Deployment
 from chain.engines import profile
 from chain.evm import Evm
@@ -25,7 +26,16 @@ from evidence.rehashing import Rehasher
 from evidence.timestamping import HttpAuthorities
 from evidence.vault import Vault
 from evidence.witnessing import CosignerKey
-from ledger_gateway.context import VAULT_NAME, dsn, key_file, load_deployment, open_base, system_clock
+from ledger_gateway.context import (
+    VAULT_NAME,
+    dsn,
+    event_sources,
+    key_file,
+    load_case_record,
+    load_deployment,
+    open_base,
+    system_clock,
+)
 from ledger_gateway.settings import Settings
 from ledger_gateway.worker import TrustedProofs, authorities_of, witnesses_of
 from protocol.errors import CaseledgerError
@@ -47,6 +57,7 @@ class Tools:
     pool: Pool
     rpc: RpcPool
     contract: ContractReader
+    cases: CaseRecord | None = None
 
 
 @asynccontextmanager
@@ -74,7 +85,7 @@ async def open_tools(settings: Settings, role: str) -> AsyncIterator[Tools]:
             depth=engine.depth,
             max_range=engine.max_log_range,
         )
-        yield Tools(deployment, pool, rpc, contract)
+        yield Tools(deployment, pool, rpc, contract, load_case_record(settings, deployment))
 
 
 async def check(
@@ -93,7 +104,7 @@ async def check(
     """
     async with open_tools(settings, "sealer" if rebuild else "reader") as tools:
         if rebuild and with_chain:
-            await cursor.rebuild(tools.pool, tools.rpc, [cursor.ledger_events(tools.deployment)])
+            await cursor.rebuild(tools.pool, tools.rpc, event_sources(tools.deployment, tools.cases))
         options = _options(settings, tools, rebuild=rebuild, with_content=with_content, progress=progress)
         if rebuild and with_chain:
             options = replace(

@@ -202,6 +202,11 @@ class Settings(BaseSettings):
     def deployment(self) -> Path:
         return self.deployment_file or self.home / "deployment.json"
 
+    @property
+    def case_record(self) -> Path:
+        """Beside the deployment's record; a ledger without it has no cases."""
+        return self.deployment.parent / "cases.json"
+
     def audience_at(self, port: int) -> str:
         """The audience when the gateway listens at `port`."""
         return self.audience or f"http://{self.host}:{port}"

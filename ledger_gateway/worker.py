@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
 from chain.capture import CapturedBatch
-from chain.cursor import EventCursor, ledger_events
+from chain.cursor import EventCursor
 from chain.deployment import Deployment
 from chain.outbox_worker import Worker as OutboxWorker
 from chain.rpc import RpcPool
@@ -25,7 +25,15 @@ from evidence.timestamping import Authority, HttpAuthorities, TimeStamper, read_
 from evidence.witnessing import HttpWitnesses, Witness, Witnesser
 from evidence.worker import LogWorker, Step
 from ledger_gateway import logs
-from ledger_gateway.context import Base, contract_reader, key_file, open_base, register_lanes, system_clock
+from ledger_gateway.context import (
+    Base,
+    contract_reader,
+    event_sources,
+    key_file,
+    open_base,
+    register_lanes,
+    system_clock,
+)
 from ledger_gateway.settings import Settings, SettingsInvalid
 from protocol.errors import CaseledgerError
 from verifier.trust import MAX_TRUST, TrustFile
@@ -186,10 +194,11 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
             )
             for log in base.logs
         ]
-        cursor = EventCursor(base.pool, base.chain.rpc, ledger_events(base.chain.deployment))
+        sources = event_sources(base.chain.deployment, base.case_record)
+        cursors = [EventCursor(base.pool, base.chain.rpc, source) for source in sources]
         tasks = [
             *(asyncio.create_task(one.run(stop), name="log") for one in workers),
-            asyncio.create_task(_follow(cursor, stop), name="cursor"),
+            *(asyncio.create_task(_follow(cursor, stop), name="cursor") for cursor in cursors),
             asyncio.create_task(base.chain.registry.run(stop, every=2.0), name="registry"),
         ]
         logger.info("started")
