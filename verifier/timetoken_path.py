@@ -64,6 +64,10 @@ _DIRECTORY, _MAIL = context(4), 0x81
 _MAIL_ATTRIBUTE = "1.2.840.113549.1.9.1"
 
 
+Subtree = tuple[int, tuple[bytes, ...]]
+"""Tag of a GeneralName, and the relative names of a directory name."""
+
+
 @dataclass(frozen=True)
 class Certificate:
     """A certificate, parsed twice: by the library for keys and dates, by us for what paths are made of.
@@ -120,6 +124,19 @@ class Certificate:
         members.finish()
         return flag is not None and flag.boolean(), None if length is None else length.integer()
 
+    def constraints(self) -> tuple[list[Subtree], list[Subtree]]:
+        """Permitted and excluded names; both empty without the extension."""
+        found = self.extension(NAME_CONSTRAINTS)
+        if found is None:
+            return [], []
+        members = whole(found).members()
+        permitted, excluded = (members.optional(context(number)) for number in (0, 1))
+        members.finish()
+        return (
+            [] if permitted is None else list(_subtrees(permitted.members(context(0)).rest(64))),
+            [] if excluded is None else list(_subtrees(excluded.members(context(1)).rest(64))),
+        )
+
 
 @lru_cache(maxsize=64)
 def load(der: bytes) -> Certificate:
@@ -166,8 +183,8 @@ def load(der: bytes) -> Certificate:
             wrapped.finish()
         certificate = Certificate(der, parsed, serial, issuer, subject, extensions)
         # What would fail later fails here, once.
-        for reading in (certificate.usages, certificate.key_usage, certificate.authority, parsed.public_key):
-            reading()
+        certificate.usages(), certificate.key_usage(), certificate.authority(), certificate.constraints()
+        parsed.public_key()
         alternative_names(certificate)
     except CertificateMalformed:
         raise
@@ -351,15 +368,10 @@ def _check_names(issuer: Certificate, below: Sequence[Certificate]) -> None:
     """Name constraints (RFC 5280 §4.2.1.10) on directory names; a constraint on a kind of name that we do not
     match is refused where such a name occurs.
     """
-    found = issuer.extension(NAME_CONSTRAINTS)
-    if found is None:
+    allowed, barred = issuer.constraints()
+    if not allowed and not barred:
         return
     try:
-        members = whole(found).members()
-        permitted, excluded = (members.optional(context(number)) for number in (0, 1))
-        members.finish()
-        allowed = [] if permitted is None else list(_subtrees(permitted.members(context(0)).rest(64)))
-        barred = [] if excluded is None else list(_subtrees(excluded.members(context(1)).rest(64)))
         for certificate in below:
             # A self-issued certificate is the issuer itself with a new key; the last one is never spared.
             if certificate is not below[0] and certificate.issuer == certificate.subject:
@@ -373,10 +385,10 @@ def _check_names(issuer: Certificate, below: Sequence[Certificate]) -> None:
                 if any(name[: len(base)] == base for tag, base in barred if tag == kind):
                     raise TokenPathInvalid("a name that its issuer may not name")
     except DerMalformed:
-        raise TokenPathInvalid("name constraints malformed") from None
+        raise TokenPathInvalid("names malformed") from None
 
 
-def _subtrees(found: Iterable[Element]) -> Iterable[tuple[int, tuple[bytes, ...]]]:
+def _subtrees(found: Iterable[Element]) -> Iterable[Subtree]:
     for one in found:
         members = one.members()
         base = members.next()

@@ -53,10 +53,17 @@ function readExtensions(tbs, list, code) {
 
 function constraintsOf(value) {
   const parts = walk(value, TAG.SEQUENCE, "nameConstraints");
-  const subtrees = (list) => (list ? list.list().map((item) => item.list(TAG.SEQUENCE, "subtree")[0]) : []);
+  const subtrees = (list) => (list ? list.list().map(subtreeOf) : []);
   const out = { permitted: subtrees(parts.maybe(0xa0)), excluded: subtrees(parts.maybe(0xa1)) };
   parts.end();
   return out;
+}
+
+/** A GeneralName; minimum and maximum are never used (RFC 5280). */
+function subtreeOf(value) {
+  const base = value.only(TAG.SEQUENCE, "subtree");
+  if (base.is(0xa4)) base.only(undefined, "name").list(TAG.SEQUENCE, "name");
+  return base;
 }
 
 /** A Name: a sequence of sets of attribute pairs. */
