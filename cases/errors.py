@@ -285,3 +285,17 @@ class TooManyDecisions(CaseledgerError):
 
     http_status = 409
     title = "too many decisions"
+
+
+class CaseStepNotTaken(CaseledgerError):
+    """A step of a run that the chain did not take, or not in time."""
+
+    http_status = 409
+    title = "the step was not taken"
+
+
+class EvidenceMissing(CaseledgerError):
+    """A step needs an anchored entry that the case does not have."""
+
+    http_status = 422
+    title = "evidence of the case is missing"

@@ -6,9 +6,12 @@ commitment, in the `note` of the Move that follows from it.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -166,6 +169,55 @@ class SealedDecision:
         for key in self.wrapped:
             expect.octets(key, "wrapped key", WRAPPED_LEN)
         return self
+
+
+def decision_document(sealed: SealedDecision, recipients: Sequence[int]) -> dict[str, Any]:
+    """What is handed to a gateway."""
+    return {
+        "commitment": sealed.commitment.hex(),
+        "previous": None if sealed.previous is None else sealed.previous.hex(),
+        "recipients": list(recipients),
+        "ciphertext": base64.b64encode(sealed.ciphertext).decode(),
+        "wrapped": [base64.b64encode(key).decode() for key in sealed.wrapped],
+    }
+
+
+def parse_decision(value: object, case_id: bytes) -> tuple[SealedDecision, tuple[int, ...]]:
+    """Inverse of `decision_document`: the decision, and to whom it claims to be sealed.
+
+    Raises:
+        MalformedInput, LimitExceeded
+    """
+    given = expect.json_members(value, "decision", _MEMBERS)
+    previous = given["previous"]
+    sealed = SealedDecision(
+        case_id,
+        expect.from_hex(given["commitment"], "commitment", 32),
+        None if previous is None else expect.from_hex(previous, "previous", 32),
+        from_base64(given["ciphertext"], "ciphertext"),
+        tuple(
+            from_base64(key, "wrapped")
+            for key in expect.json_array(given["wrapped"], "wrapped", MAX_RECIPIENTS)
+        ),
+    )
+    recipients = tuple(
+        expect.uint(one, "recipients", expect.UINT32_MAX, minimum=1)
+        for one in expect.json_array(given["recipients"], "recipients", MAX_RECIPIENTS)
+    )
+    return sealed.check(), recipients
+
+
+_MEMBERS = ("commitment", "previous", "recipients", "ciphertext", "wrapped")
+
+
+def from_base64(value: object, name: str) -> bytes:
+    """Bytes from base64. Raises MalformedInput."""
+    if isinstance(value, str) and len(value) <= 2 * MAX_SEALED:
+        try:
+            return base64.b64decode(value, validate=True)
+        except binascii.Error:
+            pass
+    raise MalformedInput(f"{name}: base64 is expected", field=name)
 
 
 def seal_decision(record: DecisionRecord, recipients: Sequence[BatchRecipient]) -> SealedDecision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,9 @@ from protocol.case_decision import (
     DecisionRecord,
     DecisionUndecryptable,
     decision_commitment,
+    decision_document,
     open_decision,
+    parse_decision,
     seal_decision,
 )
 from protocol.errors import CaseledgerError, MalformedInput, UnknownVersion
@@ -138,6 +141,35 @@ def test_a_key_that_is_none_is_refused() -> None:
     for key in (bytes(32), b"short"):
         with pytest.raises(MalformedInput):
             seal_decision(RECORD, [BatchRecipient(5, key)])
+
+
+def test_the_document_for_a_gateway_comes_back() -> None:
+    sealed = seal_decision(OVERRIDE, RECIPIENTS)
+    document = decision_document(sealed, (5, 9))
+    assert parse_decision(json.loads(json.dumps(document)), CASE) == (sealed, (5, 9))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"commitment": "00"},
+        {"commitment": "zz" * 32},
+        {"previous": 1},
+        {"recipients": [0]},
+        {"recipients": [True]},
+        {"recipients": [1] * 17},
+        {"recipients": "5, 9"},
+        {"ciphertext": "?"},
+        {"ciphertext": "AAAA" * 3000},
+        {"wrapped": []},
+        {"wrapped": ["AAAA"]},
+        {"name": "某人"},
+    ],
+)
+def test_another_document_is_refused(change: dict[str, object]) -> None:
+    document = decision_document(seal_decision(RECORD, RECIPIENTS), (5, 9)) | change
+    with pytest.raises(MalformedInput):
+        parse_decision(document, CASE)
 
 
 FROZEN = (
