@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import astuple, dataclass, replace
 from typing import Protocol
 
-from cases import act_repository, batch_repository
+from cases import access, act_repository, batch_repository
 from cases import refusals as no
 from cases.act_documents import CaseDocument, TimeAct, parse
 from cases.act_repository import MAX_WAITING, HeldAct
 from cases.calendar import WorkCalendar
-from cases.errors import TooManyActsWait
+from cases.errors import CaseNotHere, TooManyActsWait
 from cases.evidence_proofs import from_log
 from cases.knowing import Knowledge, KnownCase
+from cases.lifecycle import Transition
 from cases.standing import Standing
 from cases.wording import Rule
 from chain.case_acts import (
@@ -63,6 +64,15 @@ class ActState:
     outcome: Outcome | None = None
     case: Standing | None = None
     rule: Rule | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a case stands for one organisation. `steps`: those that it could take now, as the first."""
+
+    case: Standing
+    steps: tuple[Transition, ...]
+    waiting: tuple[ActState, ...]
 
 
 class CaseActs:
@@ -145,6 +155,19 @@ class CaseActs:
         if held is None or held.case_id != case_id or not held.visible_to(organisation):
             return None
         return await self._state(held)
+
+    async def position(self, case_id: bytes, viewer: Viewer) -> Position:
+        """Where a case stands, what the caller could do now, and what waits for a second signature.
+
+        Raises:
+            CaseNotHere: no such case, or not one that the caller sees or may move
+        """
+        known = await self._known.of(case_id, self._origin)
+        case = self._known.standing(known)
+        if case is None or not access.may_act(viewer, case.life, case.seen):
+            raise CaseNotHere("no such case", field="caseId")
+        steps = await self._known.possible(known, viewer.organisation)
+        return Position(case, steps, tuple(await self.waiting(viewer.organisation, case_id)))
 
     async def waiting(self, organisation: int, case_id: bytes | None = None) -> list[ActState]:
         """Half-signed acts that this organisation has signed or is asked to sign, oldest first."""

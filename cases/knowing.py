@@ -10,7 +10,7 @@ from cases import machine, refusals
 from cases.act_documents import CaseDocument, TimeAct
 from cases.calendar import WorkCalendar
 from cases.errors import CalendarYearUnknown
-from cases.lifecycle import Lifecycle
+from cases.lifecycle import Lifecycle, Transition
 from cases.machine import CaseState, Machine
 from cases.policies import RELEASED
 from cases.standing import REVERSED, Standing, standing, state_of
@@ -87,6 +87,12 @@ class Knowledge:
             unsaid = replace(after, deadline=None, provisional=False)
             return Standing(known.case_id, unsaid, known.policy, known.life, REVERSED)
         return self.standing(replace(known, state=after))
+
+    async def possible(self, known: KnownCase, organisation: int) -> tuple[Transition, ...]:
+        """Steps that the organisation could take now, as far as roles, stage and time decide."""
+        if known.life is None or known.state is None:
+            return ()
+        return self._machine(known.life).possible(known.state, organisation, await self._reader.now())
 
     def standing(self, known: KnownCase) -> Standing | None:
         """For people."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cases import deadlines, explain
+from cases import access, deadlines, explain
 from cases.calendar import WorkCalendar
 from cases.citations import cite
 from cases.errors import CalendarYearUnknown
@@ -63,6 +63,11 @@ class Standing:
     life: Lifecycle
     why: Text
 
+    @property
+    def seen(self) -> access.Standing:
+        """What of it decides who sees it."""
+        return access.Standing(self.state.owner, self.state.stage, self.state.court)
+
     def as_json(self) -> dict[str, Any]:
         """Members in camel case."""
         stage = self.life.stages[self.state.stage]
@@ -80,6 +85,7 @@ class Standing:
             ],
             "markedOverdue": self.state.marked,
             "policy": self.policy,
+            "tableHash": self.life.table_hash.hex(),
             "testClock": self.life.test_clock,
             "explanation": {"zh": self.why.zh, "en": self.why.en},
         }

@@ -7,9 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 
 from cases.acting import ActState, CaseActs
+from cases.lifecycle import Transition
 from ledger_gateway.acts import ActUnknown
 from ledger_gateway.api import deps
-from ledger_gateway.api.schemas import CaseActDocument, CaseActState, CaseActStates, CaseForecast, problems
+from ledger_gateway.api.schemas import (
+    CaseActDocument,
+    CaseActState,
+    CaseActStates,
+    CaseForecast,
+    CasePosition,
+    problems,
+)
 from ledger_gateway.api.submissions import UNPROVEN
 from ledger_gateway.edge import json_body
 from ledger_gateway.problems import IdempotencyConflict
@@ -65,6 +73,22 @@ async def check_act(
 
 
 @router.get(
+    "/cases/{case_id}/acts",
+    summary="Where a case stands, what the caller could do now, and what waits for a signature",
+    response_model=CasePosition,
+    responses=problems(401, 404, 422, 429),
+)
+async def case_position(case_id: str, gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> dict[str, Any]:
+    """Read from the chain's newest block. A case that the caller neither sees nor may move is not there."""
+    found = await deps.case_acts_of(gateway).position(deps.case_of(case_id), viewer)
+    return {
+        "case": found.case.as_json(),
+        "steps": [step_of(step) for step in found.steps],
+        "waiting": [state_of(one) for one in found.waiting],
+    }
+
+
+@router.get(
     "/cases/{case_id}/acts/{act_id}",
     summary="What became of an act on a case",
     response_model=CaseActState,
@@ -91,6 +115,19 @@ async def waiting_acts(gateway: deps.GatewayDep, viewer: deps.ViewerDep) -> dict
     """Oldest first; those that the caller has signed and those that it is asked to sign."""
     found = await deps.case_acts_of(gateway).waiting(viewer.organisation)
     return {"items": [state_of(one) for one in found]}
+
+
+def step_of(step: Transition) -> dict[str, Any]:
+    """A step in JSON: what it is called, what it needs, and whether time alone makes it."""
+    return {
+        "name": step.name,
+        "label": {"zh": step.label.zh, "en": step.label.en},
+        "article": step.article,
+        "reasons": [reason.name for reason in step.reasons],
+        "evidence": [[number.name.lower().replace("_", "-") for number in n.classes] for n in step.evidence],
+        "coSigned": bool(step.beside),
+        "lapse": step.lapse,
+    }
 
 
 def state_of(state: ActState) -> dict[str, Any]:

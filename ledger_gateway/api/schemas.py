@@ -115,6 +115,12 @@ class CaseActStates(BaseModel):
     items: list[CaseActState]
 
 
+class CasePosition(BaseModel):
+    case: dict[str, Any]
+    steps: list[dict[str, Any]]
+    waiting: list[CaseActState]
+
+
 class CaseForecast(BaseModel):
     taken: bool
     case: dict[str, Any] | None

@@ -21,7 +21,7 @@ from cases.acting import MOST_WAIT
 from tests.contracts.test_case_matrix import place
 from tests.ledger_gateway.test_case_acts import LIFE, begun, move, shown, tell
 from tests.support.case_desk import Desk
-from tests.support.case_world import MEDIATION, POLICE, ZERO, case_id, values
+from tests.support.case_world import MEDIATION, OTHER_BANK, POLICE, ZERO, case_id, values
 from tests.support.revm import BANK, CENTRE, COURT, FOREVER, REGULATOR
 
 pytestmark = pytest.mark.database
@@ -240,6 +240,34 @@ def test_asking_gives_nobody_an_act_that_counts(pg: PgDatabase, tmp_path: Path) 
         # The unsigned act is worth nothing where acts are handed in.
         answer = await here.post(0, here.document(act, [], ids))
         assert answer.json()["code"] == "ActSignatureInvalid"
+
+    tell(pg, tmp_path, story)
+
+
+def test_a_case_is_shown_to_who_sees_it_or_may_move_it(pg: PgDatabase, tmp_path: Path) -> None:
+    async def story(here: Desk) -> None:
+        url = f"/v1/cases/{CASE}/acts"
+
+        async def shown_to(organisation: int, path: str = url) -> Any:
+            return await here.http.get(path, headers=here.headers(organisation))
+
+        answer = (await shown_to(CENTRE)).json()
+        assert (answer["case"]["stage"], answer["case"]["version"]) == ("IMPORTED", 1)
+        assert {step["name"] for step in answer["steps"]} == {"admit", "ask-completion", "reject"}
+        assert [step["name"] for step in (await shown_to(BANK)).json()["steps"]] == ["withdraw"]
+        (admit,) = [step for step in answer["steps"] if step["name"] == "admit"]
+        assert admit["evidence"] == [["contract"], ["statement"]]
+        for stranger in (OTHER_BANK, COURT, POLICE, MEDIATION):
+            there, nowhere = await shown_to(stranger), await shown_to(stranger, f"/v1/cases/{'5a' * 32}/acts")
+            assert there.status_code == nowhere.status_code == 404
+            assert there.json()["code"] == nowhere.json()["code"] == "CaseNotHere"
+            assert there.json()["detail"] == nowhere.json()["detail"]
+        assert (await here.http.get(url)).status_code == 401
+        await begun(here, "admit", "offer-mediation")
+        steps = [step["name"] for step in (await shown_to(MEDIATION)).json()["steps"]]
+        assert steps == ["mediation-starts", "mediation-not-taken"]
+        assert (await shown_to(COURT)).status_code == 404
+        assert "explanation" in (await shown_to(REGULATOR)).json()["case"]
 
     tell(pg, tmp_path, story)
 
