@@ -107,40 +107,68 @@ def home() -> Iterator[Path]:
     _remove(path)
 
 
+# An idle validator costs a twelfth of a core, so a shared network lives no longer than its tests.
+_SHARED = ("network4", "local_stack", "network1")
+_running: dict[str, Path] = {}
+_last_users: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with the larger network come first, so that it can end early; their own order stays."""
+
+    def users(name: str) -> list[pytest.Item]:
+        return [item for item in items if name in getattr(item, "fixturenames", ())]
+
+    large = {item.path for item in users(_SHARED[0])}
+    items.sort(key=lambda item: item.path not in large)
+    _last_users.update({name: found[-1].nodeid for name in _SHARED if (found := users(name))})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """After the last test that uses it, a shared network is removed."""
+    yield
+    for name in _SHARED:
+        if _last_users.get(name) == item.nodeid and name in _running:
+            _remove(_running.pop(name))
+
+
+@contextlib.contextmanager
+def _shared(name: str) -> Iterator[Path]:
+    home = make_home()
+    _running[name] = home
+    try:
+        yield home
+    finally:
+        _running.pop(name, None)
+        _remove(home)
+
+
 @pytest.fixture(scope="session")
 def network1() -> Iterator[CometNetwork]:
     """One validator, running. Do not kill it: other tests share it."""
-    home = make_home()
-    try:
+    with _shared("network1") as home:
         network = CometNetwork.create(home, validators=1)
         network.up(wait=120)
         yield network
-    finally:
-        _remove(home)
 
 
 @pytest.fixture(scope="session")
 def network4() -> Iterator[CometNetwork]:
     """Four validators, running. A test that kills one starts it again with `up()`."""
-    home = make_home()
-    try:
+    with _shared("network4") as home:
         network = CometNetwork.create(home, validators=4)
         network.up(wait=120)
         yield network
-    finally:
-        _remove(home)
 
 
 @pytest.fixture(scope="session")
 def local_stack() -> Iterator[Stack]:
     """The whole ledger as `caseledger up` makes it, one validator, running. Leave it as you found it."""
-    home = make_home()
-    try:
+    with _shared("local_stack") as home:
         stack = Stack(home)
         stack.up()
         yield stack
-    finally:
-        _remove(home)
 
 
 @pytest.fixture(scope="session")
