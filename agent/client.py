@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from httpx import USE_CLIENT_DEFAULT
 
 from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable
 from protocol.errors import CaseledgerError, MalformedInput
@@ -25,6 +27,8 @@ MAX_RECEIPT = 64 * 1024
 MAX_CHUNK = 1024 * 1024
 MAX_VIEW = 512 * 1024
 MAX_SHEET = 32 * 1024 * 1024
+STORING_SECONDS = 900.0
+"""How long a gateway may take to store a batch of a million cases."""
 _T = TypeVar("_T")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -126,6 +130,21 @@ class GatewayClient:
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         return self._json("POST", "/v1/acts", body=act, headers=headers)
 
+    def put_case_batch(self, batch_id: bytes, file: Path) -> dict[str, Any]:
+        """Sends a batch file as it is read; the answer comes when it is stored, which may take minutes."""
+        with file.open("rb") as source:
+            raw = self._request(
+                "PUT", f"/v1/case-batches/{batch_id.hex()}",
+                content=iter(lambda: source.read(MAX_CHUNK), b""), content_type="application/octet-stream",
+                headers={"content-length": str(file.stat().st_size)}, authenticated=True,
+                accept="application/json", limit=MAX_JSON, timeout=STORING_SECONDS,
+            )  # fmt: skip
+        return self._object(raw)
+
+    def case_batch_act(self, root: bytes, act: Mapping[str, Any]) -> dict[str, Any]:
+        """Has a signed Import or Recall relayed; the act's state at the gateway."""
+        return self._json("POST", f"/v1/case-batches/{root.hex()}/acts", body=act)
+
     def put_chunk(self, cid: str, data: bytes) -> None:
         self._request(
             "PUT", f"/v1/blobs/{cid}", content=data,
@@ -145,6 +164,28 @@ class GatewayClient:
 
     def get_chunk(self, cid: str) -> bytes:
         return self._request("GET", f"/v1/blobs/{cid}", authenticated=True, limit=MAX_CHUNK)
+
+    def act_state(self, act_id: str) -> dict[str, Any]:
+        """What became of a relayed act."""
+        return self._json("GET", f"/v1/acts/{act_id}", authenticated=False)
+
+    def case_batch(self, root: bytes) -> dict[str, Any] | None:
+        """A batch as the gateway knows it; None for one that it does not know."""
+        try:
+            return self._json("GET", f"/v1/case-batches/{root.hex()}")
+        except GatewayRefused as error:
+            if error.code == "BatchNotHere":
+                return None
+            raise
+
+    def case_batches(self, *, cursor: str | None = None, limit: int = 100) -> dict[str, Any]:
+        """`{"items": […], "next": cursor or null}`, newest first."""
+        more = {} if cursor is None else {"cursor": cursor}
+        return self._json("GET", "/v1/case-batches", parameters={"limit": str(limit), **more})
+
+    def case_row(self, case_id: bytes) -> dict[str, Any]:
+        """A case's sealed row for the caller; not yet checked."""
+        return self._json("GET", f"/v1/cases/{case_id.hex()}/row")
 
     def status(self) -> dict[str, Any]:
         return self._json("GET", "/v1/status", authenticated=False)
@@ -226,6 +267,10 @@ class GatewayClient:
             parameters=parameters, headers=headers, authenticated=authenticated,
             accept="application/json", limit=MAX_JSON,
         )  # fmt: skip
+        return self._object(raw)
+
+    @staticmethod
+    def _object(raw: bytes) -> dict[str, Any]:
         try:
             value = json_value(raw, "answer", max_bytes=MAX_JSON)
         except MalformedInput:
@@ -246,13 +291,14 @@ class GatewayClient:
         method: str,
         path: str,
         *,
-        content: bytes | None = None,
+        content: bytes | Iterator[bytes] | None = None,
         content_type: str | None = None,
         accept: str | None = None,
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         authenticated: bool = False,
         limit: int,
+        timeout: float | None = None,
     ) -> bytes:
         sent = dict(headers or {})
         if content_type is not None:
@@ -262,7 +308,10 @@ class GatewayClient:
         if authenticated and self._tokens is not None:
             sent["authorization"] = "Bearer " + self._tokens.token(self.url)
         try:
-            with self._http.stream(method, path, content=content, params=parameters, headers=sent) as answer:
+            with self._http.stream(
+                method, path, content=content, params=parameters, headers=sent,
+                timeout=USE_CLIENT_DEFAULT if timeout is None else httpx.Timeout(timeout, connect=5.0),
+            ) as answer:  # fmt: skip
                 data = _read(answer, MAX_JSON if answer.status_code >= 400 else limit)
                 if answer.status_code >= 400:
                     raise _refusal(answer, data)

@@ -45,6 +45,12 @@ class KeyNotFound(AgentError):
     title = "key not found"
 
 
+class CaseContractsUnknown(AgentError):
+    """Nobody told this agent where acts on cases count; a gateway is not asked."""
+
+    title = "case contracts not known"
+
+
 class TrustMissing(AgentError):
     """No accepted trust file: nobody told this agent which chain and log to believe."""
 

@@ -21,8 +21,10 @@ from typing import Any
 from cases import batch_repository as repository
 from cases.access import SEES_ALL, Standing, may_have_row
 from cases.errors import BatchNotHere, CaseNotHere
+from cases.looks import Looks
 from cases.ports import KeptRow, PersonData
 from chain.case_acts import Origin
+from evidence.ports import Clock
 from evidence.repository import Viewer
 from protocol.case_batch import CaseLeaf
 from protocol.errors import MalformedInput
@@ -143,9 +145,11 @@ class SealedCase:
 class Batches:
     """Reads batches and rows for a viewer."""
 
-    def __init__(self, pool: Pool, persons: PersonData) -> None:
+    def __init__(self, pool: Pool, persons: PersonData, looks: Looks, clock: Clock) -> None:
         self._pool = pool
         self._persons = persons
+        self._looks = looks
+        self._clock = clock
 
     async def show(self, root: bytes, viewer: Viewer) -> Batch:
         """One batch. Raises BatchNotHere."""
@@ -165,7 +169,7 @@ class Batches:
         return Page(found[:limit], _cursor(found[limit - 1]) if len(found) > limit else None)
 
     async def row(self, case_id: bytes, viewer: Viewer) -> SealedCase:
-        """The sealed row of a case for the viewer.
+        """The sealed row of a case for the viewer; that it looked is on disk before.
 
         Raises:
             CaseNotHere: also for those who see the case and not its row.
@@ -182,6 +186,7 @@ class Batches:
             kept = await self._persons.row(conn, case_id, viewer.organisation)
         if kept is None or origin is None:
             raise CaseNotHere(field="case")
+        await self._looks.record_row([case_id], viewer.organisation, self._clock())
         leaf = CaseLeaf(origin.product, found["owner"], case_id, origin.commitment).encode()
         return SealedCase(leaf, origin, found["count"], viewer.organisation, kept)
 

@@ -1,4 +1,4 @@
-"""`caseledger case template|import|mapping|batch`: bulk import. The work is done in `agent/intake`."""
+"""`caseledger case template|import|mapping|batch|row`: bulk import. The work is done in `agent/intake`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli import case_agent, case_sending
 from cli.case_import_texts import TEXTS
 from protocol.i18n import Language, Text, language
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from agent.intake.port import BatchOutlet
     from agent.intake.preview import Preview
     from agent.intake.source import Source
     from agent.intake.store import IntakeStore, StoredBatch
 
-VERBS = ("template", "import", "mapping", "batch")
+VERBS = ("template", "import", "mapping", "batch", "row")
 EXIT_OK = 0
 EXIT_DEFECTS = 3
 """Done, and some rows came back with defects."""
@@ -58,6 +58,8 @@ def add_verbs(verbs: _SubParsersAction[argparse.ArgumentParser]) -> None:
     one.add_argument("--errors", type=Path, metavar="FILE", help=_words("errors"))
     one.add_argument("--organisation", type=int, metavar="N", help=_words("organisation"))
     one.add_argument("--quiet", action="store_true", help=_words("quiet"))
+    one.add_argument("--no-send", action="store_true", help=_words("no-send"))
+    case_agent.add_arguments(one)
 
     one = verb("mapping")
     one.add_argument("name", metavar="NAME", help=_words("name"))
@@ -67,9 +69,17 @@ def add_verbs(verbs: _SubParsersAction[argparse.ArgumentParser]) -> None:
     one.add_argument("--encoding", metavar="NAME", help=_words("encoding"))
 
     one = verb("batch")
-    one.add_argument("action", choices=["list", "show", "drop", "proof"])
+    one.add_argument("action", choices=["list", "show", "drop", "proof", *case_sending.ACTIONS])
     one.add_argument("which", nargs="?", default="", metavar="ID", help=_words("which"))
     one.add_argument("--organisation", type=int, metavar="N", help=_words("organisation"))
+    one.add_argument("--out", type=Path, metavar="FILE", help=_words("totals-out"))
+    case_agent.add_arguments(one)
+
+    one = verb("row")
+    one.add_argument("case", metavar="CASE", help=_words("case"))
+    one.add_argument("--organisation", type=int, metavar="N", help=_words("organisation"))
+    one.add_argument("--hpke-key", metavar="NAME", help=_words("hpke-key"))
+    case_agent.add_arguments(one)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,13 +89,9 @@ def run(args: argparse.Namespace) -> int:
         "import": _Command.import_,
         "mapping": _Command.mapping,
         "batch": _Command.batch,
+        "row": _Command.row,
     }
     return verbs[args.verb](_Command(args))
-
-
-def outlet(_args: argparse.Namespace) -> BatchOutlet | None:
-    """What carries batches to a gateway; none until a gateway takes them."""
-    return None
 
 
 class _Command:
@@ -205,16 +211,32 @@ class _Command:
         return EXIT_OK
 
     def _finished(self, store: IntakeStore, batch: StoredBatch) -> None:
-        from agent.intake.port import deliver
-
         root = batch.root.hex() if batch.root else ""
         self.say("ready", batch=batch.id.hex()[:16], count=f"{batch.expected:,}", root=root)
-        carrier = outlet(self.args)
-        if carrier is None:
+        if self.args.no_send or not case_agent.has_gateway(self.args, self.home):
             self.say("waiting", path=store.file_path(batch.id))
             return
-        for one in deliver(store, carrier):
-            self.say("sent", batch=one.id.hex()[:16])
+        self.args.which = batch.id.hex()
+        case_sending.send(self.args, self.home, store, self.say)
+
+    def _on_ledger(self, store: IntakeStore) -> int:
+        args = self.args
+        if args.action == "send":
+            shown: Any = [
+                _batch_json(store, one) for one in case_sending.send(args, self.home, store, self.say)
+            ]
+        elif args.action == "recall":
+            shown = _batch_json(store, case_sending.recall(args, self.home, store, self.say))
+        elif args.action == "status":
+            shown = case_sending.status(args, self.home, store, self.say)
+        else:
+            shown = case_sending.totals(args, store, self.say)
+        if args.json:
+            print(json.dumps(shown, ensure_ascii=False))
+        return EXIT_OK
+
+    def row(self) -> int:
+        return case_sending.row(self.args, self.home, self.lang)
 
     def _summary(self, found: Preview, batch: StoredBatch | None) -> dict[str, Any]:
         stored = None if batch is None else batch.id.hex()
@@ -277,6 +299,8 @@ class _Command:
         from protocol.identifiers import parse_hex32
 
         with self.store() as store:
+            if self.args.action in case_sending.ACTIONS:
+                return self._on_ledger(store)
             which = self.args.which
             if self.args.action == "proof":
                 case_id = store.case_of(which[1:]) if which.startswith("@") else parse_hex32(which, "case")
@@ -286,8 +310,10 @@ class _Command:
                 return EXIT_OK
             chosen = store.batches() if self.args.action == "list" else [store.batch_named(which)]
             if self.args.action == "drop":
-                if chosen[0].state is BatchState.SENT:
-                    raise BatchSent("the ledger has it", field="batch", hint="recall it there")
+                if chosen[0].state in (BatchState.SENT, BatchState.RECALLED):
+                    raise BatchSent(
+                        "the ledger has it", field="batch", hint="caseledger case batch recall ID"
+                    )
                 with store.alone():
                     store.drop(chosen[0].id)
                 self.say("dropped", batch=chosen[0].id.hex()[:16])

@@ -8,7 +8,10 @@ TEXTS = {
     "template": Text("写出导入模板（XLSX）", "write the import template (XLSX)"),
     "import": Text("批量导入：预览、确认、续做", "bulk import: preview, confirm, resume"),
     "mapping": Text("保存贵行的列名对应", "save your own headings"),
-    "batch": Text("批次：列出、查看、放弃、取证明", "batches: list, show, drop, proof"),
+    "batch": Text(
+        "批次：列出、查看、放弃、取证明、发送、撤回、状态、合计",
+        "batches: list, show, drop, proof, send, recall, status, totals",
+    ),
     "out": Text("输出文件", "output file"),
     "file": Text("XLSX、CSV 或 JSON 行文件", "XLSX, CSV or JSON lines"),
     "preview": Text("只预览，不写入（默认）", "check and show, write nothing (the default)"),
@@ -78,10 +81,36 @@ TEXTS = {
         "批次 {batch} 已封存 {count} 件，根 {root}", "batch {batch}: {count} cases sealed, root {root}"
     ),
     "waiting": Text(
-        "尚未发送：批次文件已备好，等待网关接口：{path}",
-        "not sent: the batch file is ready and waits for a gateway: {path}",
+        "尚未发送；批次文件已备好：{path}。发送：caseledger case batch send",
+        "not sent: the batch file is ready: {path}. To send: caseledger case batch send",
     ),
-    "sent": Text("已发送批次 {batch}", "batch {batch} was sent"),
+    "sent": Text("批次 {batch} 已上链", "batch {batch} is on the chain"),
+    "none-ready": Text("没有待发送的批次", "no batch is waiting to be sent"),
+    "recalled": Text(
+        "批次 {batch} 已撤回；其中各行可以重新导入",
+        "batch {batch} was recalled; its rows may be imported again",
+    ),
+    "ledger-line": Text(
+        "{batch}  本地 {here}  账本 {state}  {count} 件，{moved} 件已启动  上链 {time}",
+        "{batch}  here {here}  ledger {state}  {count} cases, {moved} moved  on chain {time}",
+    ),
+    "totals": Text(
+        "合计的开启文件 {path}，承诺 {commitment}", "opening of the totals: {path}, commitment {commitment}"
+    ),
+    "totals-out": Text("合计开启文件的位置", "where the opening of the totals goes"),
+    "no-send": Text("只封存，不发送", "seal the batch and do not send it"),
+    "row": Text(
+        "取回一件案件的密封行，用本机构的密钥打开并核对",
+        "fetch a case's sealed row, open it with the organisation's key, check it",
+    ),
+    "case": Text("案件编号（64 位十六进制）", "case id (64 hex digits)"),
+    "hpke-key": Text(
+        "解封密钥名称（默认取设置）", "name of the key that opens it (from the settings otherwise)"
+    ),
+    "row-head": Text(
+        "案件 {case}：第 {index} 件，共 {size} 件，批次根 {root}；内容与承诺一致",
+        "case {case}: number {index} of {size} in the batch of root {root}; the row is the committed one",
+    ),
     "nothing": Text("没有未完成的批次", "no batch is unfinished"),
     "dropped": Text("已放弃批次 {batch}", "batch {batch} was dropped"),
     "line": Text(

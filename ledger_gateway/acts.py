@@ -78,18 +78,19 @@ def parse_act(document: Mapping[str, Any], deployment: Deployment) -> RelayedAct
     signature = expect.from_hex(values["signature"], "signature", maximum=MAX_SIGNATURE)
     proof = expect.json_array(values.get("proof", []), "proof", MAX_PROOF)
     path = [expect.from_hex(node, "proof", 32) for node in proof]
-    return _relayed(str(name), call_for(act, signature, deployment, proof=path))
+    return relayed(str(name), call_for(act, signature, deployment, proof=path))
 
 
 def _governance(name: str, document: Mapping[str, Any], deployment: Deployment) -> RelayedAct:
     values = expect.json_members(dict(document), "act", ("act", "proposal"))
     proposal, approvals = parse_proposal(json.dumps(values["proposal"]))
     if name == "Schedule":
-        return _relayed(name, proposal.schedule(deployment, approvals))
-    return _relayed(name, proposal.execute(deployment))
+        return relayed(name, proposal.schedule(deployment, approvals))
+    return relayed(name, proposal.execute(deployment))
 
 
-def _relayed(name: str, call: Call) -> RelayedAct:
+def relayed(name: str, call: Call) -> RelayedAct:
+    """Named by the call's content, so that the same act has the same name."""
     return RelayedAct(name, call, sha256((call.recipient or b"") + call.data).hex())
 
 
@@ -115,7 +116,10 @@ class Relay:
             UnknownAct, MalformedInput, IdempotencyConflict, ContractReverted (the contract's own error), and
             chain faults
         """
-        act = parse_act(document, self._deployment)
+        return await self.relay(parse_act(document, self._deployment), idempotency_key)
+
+    async def relay(self, act: RelayedAct, idempotency_key: str | None = None) -> RelayedAct:
+        """The same for an act that was parsed. Raises IdempotencyConflict, ContractReverted, chain faults."""
         if idempotency_key is not None:
             act = RelayedAct(act.name, act.call, sha256(b"idempotency-key" + idempotency_key.encode()).hex())
         async with self._pool.acquire() as conn:

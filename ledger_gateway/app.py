@@ -14,7 +14,17 @@ from starlette.types import ASGIApp
 from evidence.intake import Acceptor
 from evidence.ports import FaultPoints
 from ledger_gateway import logs
-from ledger_gateway.api import acts, blobs, case_acts, directory, evidence, health, reminders, tiles
+from ledger_gateway.api import (
+    acts,
+    blobs,
+    case_acts,
+    case_batches,
+    directory,
+    evidence,
+    health,
+    reminders,
+    tiles,
+)
 from ledger_gateway.api.schemas import AcceptanceDocument, SubmissionDocument, problems
 from ledger_gateway.api.submissions import OtherLogs, SubmissionRoute, path_of
 from ledger_gateway.edge import Edge
@@ -25,8 +35,8 @@ from protocol.errors import CaseledgerError
 
 API_VERSION = "1"
 ROUTERS = (
-    evidence.router, blobs.router, acts.router, case_acts.router, reminders.router, directory.router,
-    tiles.router, health.router,
+    evidence.router, blobs.router, acts.router, case_acts.router, case_batches.router, reminders.router,
+    directory.router, tiles.router, health.router,
 )  # fmt: skip
 _SUBMIT = "/v1/logs/{logId}/submissions"
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cases.acting import CaseActs
+from cases.batch_intake import BatchIntake, Limits
+from cases.batches import Batches
 from cases.calendar import shipped
+from cases.looks import Looks
+from cases.sealed_rows import SealedRows
 from chain.case_state import CaseReader
 from evidence.errors import OrganisationUnknown
 from ledger_gateway.acts import Relay
+from ledger_gateway.case_batches import CaseBatches
 from ledger_gateway.context import Base, roles_of, system_clock
 from protocol.errors import CaseledgerError
 
@@ -26,12 +35,17 @@ class Cases:
     """Services of the room."""
 
     acts: CaseActs
+    batches: CaseBatches
+    looks: Looks
 
 
-def open_cases(base: Base, relay: Relay) -> Cases | None:
-    """The room of a ledger that has one."""
-    if base.cases is None:
-        return None
+@asynccontextmanager
+async def open_cases(base: Base, relay: Relay) -> AsyncIterator[Cases | None]:
+    """The room of a ledger that has one; what it has to write is written on the way out."""
+    contracts = base.cases
+    if contracts is None:
+        yield None
+        return
 
     def roles(organisation: int) -> int:
         try:
@@ -39,5 +53,20 @@ def open_cases(base: Base, relay: Relay) -> Cases | None:
         except OrganisationUnknown:
             return 0
 
-    reader = CaseReader(base.chain.evm, base.cases)
-    return Cases(CaseActs(base.pool, reader, relay, roles, shipped(), system_clock))
+    pool, settings, persons, looks = base.pool, base.settings, SealedRows(), Looks(base.pool)
+    limits = Limits(settings.max_batch_bytes, settings.batches_at_once)
+    folder = settings.run_folder / "batches"
+    intake = BatchIntake(pool, persons, base.chain.registry, folder, system_clock, limits)
+    reader = CaseReader(base.chain.evm, contracts)
+    stop = asyncio.Event()
+    writing = asyncio.create_task(looks.run(stop), name="looks")
+    try:
+        yield Cases(
+            CaseActs(pool, reader, relay, roles, shipped(), system_clock),
+            CaseBatches(intake, Batches(pool, persons, looks, system_clock), relay, contracts),
+            looks,
+        )
+    finally:
+        stop.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing

@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -76,6 +77,33 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) 
                 message = await receive()
     except TimeoutError:
         raise InvalidRequest("the body took too long to arrive", field="body") from None
+
+
+async def body_pieces(scope: Scope, receive: Receive, limit: int, seconds: float) -> AsyncIterator[bytes]:
+    """A large body as it arrives, at most `limit` bytes; each piece within `seconds`.
+
+    Raises:
+        BodyTooLarge, InvalidRequest
+    """
+    declared = header(scope, b"content-length")
+    if declared is not None and (not declared.isdigit() or int(declared) > limit):
+        raise BodyTooLarge(f"at most {limit} bytes", field="body")
+    taken, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await receive()
+        except TimeoutError:
+            raise InvalidRequest("the body took too long to arrive", field="body") from None
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("the client went away", field="body")
+        piece: bytes = message.get("body", b"")
+        taken += len(piece)
+        if taken > limit:
+            raise BodyTooLarge(f"at most {limit} bytes", field="body")
+        more = message.get("more_body", False)
+        if piece:
+            yield piece
 
 
 async def json_body(request: Request, limit: int, seconds: float) -> dict[str, Any]:

@@ -170,7 +170,7 @@ async def open_gateway(
                     blobs=FolderStore(settings.blobs),
                     tiles=TileShelf(base.pool),
                     custody=custody,
-                    cases=open_cases(base, relay),
+                    cases=await stack.enter_async_context(open_cases(base, relay)),
                 )
         finally:
             stop.set()

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
 
     max_submission_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     max_blob_bytes: int = Field(default=1024 * 1024, ge=1024)
+    max_batch_bytes: int = Field(default=2 * 1024 * 1024 * 1024, ge=1024)
+    """Of one batch file; a million cases have about 1 GiB."""
+    batches_at_once: int = Field(default=2, ge=1, le=32)
+    """Batch files that are taken at the same time; more are asked to come again."""
     max_json_bytes: int = Field(default=1024 * 1024, ge=1024)
     body_timeout: float = Field(default=30.0, gt=0)
     requests_per_second: float = Field(default=20_000.0, gt=0)

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from agent.errors import FileNotReadable
+from agent.intake import rules
 from agent.intake.errors import BatchSourceGone, BatchUnfinished, NothingToImport
 from agent.intake.mapping import ColumnMapping
 from agent.intake.preview import Preview, Progress, checked_rows, no_progress, open_table, preview, with_epoch
 from agent.intake.source import Declared, Source
 from agent.intake.store import BatchState, IntakeStore, SealedCase, StoredBatch
+from agent.intake.sums import Sums
 from agent.intake.validate import Terms
 from agent.intake.whole import sync_folder
 from protocol import cbor
@@ -133,6 +135,7 @@ def _begin(source: Source, request: Request, store: IntakeStore, found: Preview)
         "products": {word: int(product) for word, product in request.mapping.products.items()},
         "mappingSheet": request.mapping.sheet,
         "mappingEncoding": request.mapping.encoding,
+        "rules": {"version": rules.VERSION, "codes": sorted(rules.RULES)},
     }
     return store.begin(
         store.file_key(source.digest), source.path.absolute(), terms, header.encode(), now, found.new,
@@ -183,7 +186,8 @@ def _make(
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as file:
         writer = _Writer(file, batch, store)
-        rows = _good_rows(source, found, terms, store, batch.id, lang)
+        sums = Sums()
+        rows = sums.over(_good_rows(source, found, terms, store, batch.id, lang))
         writer.skip(rows)
         for row in rows:
             writer.seal(row)
@@ -196,6 +200,7 @@ def _make(
         if writer.position != batch.expected:
             raise BatchSourceGone("the file gives other rows than before", field="file", hint=_GONE)
         root, length = writer.finish()
+    store.keep_totals(batch.id, sums.totals(root, store.organisation).encode())
     os.rename(part, whole)
     sync_folder(store.folder)
     store.ready(batch.id, root, length)

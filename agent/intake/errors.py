@@ -165,3 +165,32 @@ class BatchSent(ImportRefused):
 
     http_status: ClassVar[int] = 409
     title: ClassVar[str] = "batch was sent"
+
+
+class BatchWithoutTotals(ImportRefused):
+    """A batch whose sums were not kept when it was made."""
+
+    http_status: ClassVar[int] = 409
+    title: ClassVar[str] = "batch has no totals"
+
+
+class BatchNotTaken(ImportRefused):
+    """The gateway or the chain refuses the batch, for good."""
+
+    http_status: ClassVar[int] = 409
+    title: ClassVar[str] = "batch not taken"
+
+
+class BatchNotInTime(ImportRefused):
+    """The act is on its way; nothing is lost."""
+
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+    title: ClassVar[str] = "the chain does not show the batch yet"
+
+
+class BatchRecalled(ImportRefused):
+    """The institution took it back; a root is imported once."""
+
+    http_status: ClassVar[int] = 409
+    title: ClassVar[str] = "batch was recalled"

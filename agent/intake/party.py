@@ -40,6 +40,28 @@ def organisation_of(home: Path, given: int | None) -> int:
     return int(found.pop() or 0)
 
 
+def act_key_name(home: Path, organisation: int) -> str:
+    """Name of an organisation's act key: the setting `key` if it is one of them, else the only one.
+
+    Raises:
+        KeyNotFound
+    """
+    found = [
+        key.label.name
+        for key in list_keys(home / "keys")
+        if isinstance(key, Secp256k1Key)
+        and (key.label.purpose, key.label.organisation) == ("act", organisation)
+    ]
+    wanted = read_table(home).get("key")
+    if wanted in found:
+        return str(wanted)
+    if len(found) != 1:
+        raise KeyNotFound(
+            f"{len(found)} act keys of organisation {organisation} here", field="key", hint="--key NAME"
+        )
+    return found[0]
+
+
 def recipients_of(home: Path, own: int, wanted: Sequence[int]) -> tuple[BatchRecipient, ...]:
     """Those named, or of the setting `intake_to`, by their pinned keys; and the institution itself if it has
     a key of its own. Each once, by index.

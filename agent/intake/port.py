@@ -24,10 +24,12 @@ class BatchOutlet(Protocol):
         """
 
 
-def deliver(store: IntakeStore, outlet: BatchOutlet) -> list[StoredBatch]:
-    """Sends every batch that is ready, oldest first; those that were taken."""
+def deliver(store: IntakeStore, outlet: BatchOutlet, *, only: bytes | None = None) -> list[StoredBatch]:
+    """Sends every batch that is ready, oldest first, or one of them; those that were taken."""
     taken = []
     for batch in store.batches(BatchState.READY):
+        if only not in (None, batch.id):
+            continue
         outlet.send(batch, store.file_path(batch.id))
         store.sent(batch.id)
         taken.append(batch)

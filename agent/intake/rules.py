@@ -306,6 +306,8 @@ _ALL = (
         "reachable, unreachable, or empty",
     ),
 )
+VERSION = "1"
+"""Of these rules, as `rules` of an Import names it; another one whenever a rule changes."""
 RULES: Mapping[str, Rule] = {rule.code: rule for rule in _ALL}
 
 _ROW = Text("第 {row} 行，", "row {row}, ")

@@ -31,7 +31,7 @@ from agent.intake.whole import sync_folder
 from protocol import expect
 from protocol.case_row import CaseRow
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 _KEY_NAME = "index.key"
 _FILE_TAG, _CONTRACT_TAG, _CONTENT_TAG = b"file\0", b"contract\0", b"content\0"
@@ -49,7 +49,9 @@ CREATE TABLE batches (
     summary TEXT NOT NULL,
     sealed INTEGER NOT NULL DEFAULT 0,
     length INTEGER NOT NULL DEFAULT 0,
-    root BLOB
+    root BLOB,
+    totals BLOB,
+    act TEXT
 ) STRICT;
 CREATE TABLE cases (
     batch BLOB NOT NULL REFERENCES batches (id),
@@ -62,6 +64,10 @@ CREATE TABLE cases (
 ) STRICT;
 CREATE INDEX batches_by_file ON batches (file_key);
 """
+_FROM_VERSION_1 = """
+ALTER TABLE batches ADD COLUMN totals BLOB;
+ALTER TABLE batches ADD COLUMN act TEXT;
+"""
 
 
 class BatchState(StrEnum):
@@ -70,6 +76,7 @@ class BatchState(StrEnum):
     MAKING = "MAKING"
     READY = "READY"
     SENT = "SENT"
+    RECALLED = "RECALLED"
 
 
 @dataclass(frozen=True)
@@ -147,9 +154,10 @@ class IntakeStore:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == SCHEMA_VERSION:
                 return
-            if version != 0:
+            steps = {0: _SCHEMA, 1: _FROM_VERSION_1}
+            if version not in steps:
                 raise JournalCorrupt(f"version {version} of the list, this release knows {SCHEMA_VERSION}")
-            for statement in _SCHEMA.split(";"):
+            for statement in steps[version].split(";"):
                 if statement.strip():
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -288,10 +296,39 @@ class IntakeStore:
                 (root, length, batch),
             )
 
+    def keep_totals(self, batch: bytes, totals: bytes) -> None:
+        """Journals the opening of a batch's totals. The first one stays: its salt is committed."""
+        with self._write():
+            self._db.execute("UPDATE batches SET totals = ? WHERE id = ? AND totals IS NULL", (totals, batch))
+
+    def totals(self, batch: bytes) -> bytes | None:
+        """The opening of a batch's totals; None before it is whole."""
+        row = self._db.execute("SELECT totals FROM batches WHERE id = ?", (batch,)).fetchone()
+        return None if row is None else row[0]
+
+    def keep_act(self, batch: bytes, act: str) -> None:
+        """Journals the signed act with which a batch is sent, before anybody gets it."""
+        with self._write():
+            self._db.execute("UPDATE batches SET act = ? WHERE id = ? AND state = 'READY'", (act, batch))
+
+    def act(self, batch: bytes) -> str | None:
+        """The signed act of a batch, if one was made."""
+        row = self._db.execute("SELECT act FROM batches WHERE id = ?", (batch,)).fetchone()
+        return None if row is None else row[0]
+
     def sent(self, batch: bytes) -> None:
-        """Journals that a gateway took it."""
+        """Journals that the ledger has it."""
         with self._write():
             self._db.execute("UPDATE batches SET state = 'SENT' WHERE id = ? AND state = 'READY'", (batch,))
+
+    def recalled(self, batch: bytes) -> None:
+        """Journals that it was taken back: its rows count as new again, its file goes."""
+        with self._write():
+            self._db.execute("DELETE FROM cases WHERE batch = ?", (batch,))
+            self._db.execute("UPDATE batches SET state = 'RECALLED' WHERE id = ?", (batch,))
+        with suppress(FileNotFoundError):
+            self.file_path(batch).unlink()
+        sync_folder(self.folder)
 
     def drop(self, batch: bytes) -> None:
         """Forgets a batch that was not sent, with its file; its rows count as new again."""

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request
 
 from cases.acting import CaseActs
 from evidence.service import Viewer
+from ledger_gateway.case_batches import CaseBatches
 from ledger_gateway.cases import Cases, CasesNotOpen
 from ledger_gateway.context import roles_of
 from ledger_gateway.gateway import Gateway
@@ -72,15 +73,23 @@ def case_acts_of(gateway: Gateway) -> CaseActs:
     return require_cases(gateway).acts
 
 
-def case_of(text: str) -> bytes:
-    """A case id from a path: 64 lower-case hex digits.
+def case_batches_of(gateway: Gateway) -> CaseBatches:
+    """How cases come here.
 
     Raises:
-        MalformedInput
+        CasesNotOpen
     """
-    if text != text.lower() or text.startswith("0x"):
-        raise MalformedInput("caseId: 64 lower-case hex digits are expected", field="caseId")
-    return parse_hex32(text, "caseId")
+    return require_cases(gateway).batches
+
+
+def case_of(text: str) -> bytes:
+    """A case id from a path. Raises MalformedInput."""
+    return _hex32(text, "caseId")
+
+
+def batch_of(text: str, field: str = "root") -> bytes:
+    """A batch id or root from a path. Raises MalformedInput."""
+    return _hex32(text, field)
 
 
 def evidence_id_of(text: str) -> bytes:
@@ -89,6 +98,10 @@ def evidence_id_of(text: str) -> bytes:
     Raises:
         MalformedInput
     """
+    return _hex32(text, "id")
+
+
+def _hex32(text: str, field: str) -> bytes:
     if text != text.lower() or text.startswith("0x"):
-        raise MalformedInput("id: 64 lower-case hex digits are expected", field="id")
-    return parse_hex32(text, "id")
+        raise MalformedInput(f"{field}: 64 lower-case hex digits are expected", field=field)
+    return parse_hex32(text, field)

@@ -27,6 +27,8 @@ from tests.support.case_batches import (
     OTHER,
     OWNER,
     MadeBatch,
+    Published,
+    Recipients,
     assembled,
     made_batch,
     recipients,
@@ -36,24 +38,6 @@ pytestmark = pytest.mark.database
 NOW = 1_800_000_100
 USUAL = Limits()
 TABLES = ("batch", "batch_level", "sealed_row", "case")
-
-
-@dataclass(frozen=True)
-class Member:
-    active: bool = True
-    hpke_key: bytes | None = None
-
-
-class Registry:
-    """The published keys, and what a test changes in them."""
-
-    def __init__(self) -> None:
-        self.members = {
-            index: Member(hpke_key=key.public_key().public_bytes_raw()) for index, key in KEYS.items()
-        }
-
-    def organisation(self, index: int) -> Member | None:
-        return self.members.get(index)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +50,7 @@ def database(pg: PgDatabase) -> PgDatabase:
 class World:
     pool: Pool
     intake: BatchIntake
-    registry: Registry
+    registry: Recipients
 
     async def take(
         self, batch: MadeBatch | bytes, *, by: int = OWNER, batch_id: bytes | None = None
@@ -89,7 +73,7 @@ async def pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
 async def world(database: PgDatabase, folder: Path, limits: Limits = USUAL) -> AsyncIterator[World]:
     pool = await connect_pool(database.dsn("gateway"), max_size=4)
     try:
-        registry = Registry()
+        registry = Recipients()
         yield World(pool, BatchIntake(pool, SealedRows(), registry, folder, lambda: NOW, limits), registry)
     finally:
         await pool.close()
@@ -148,7 +132,7 @@ def test_the_same_file_again_is_the_same_answer_and_changes_nothing(in_world: In
         first = await world.take(batch)
         counts = await world.counts()
         # A key that was rotated since does not matter to what is here.
-        world.registry.members[CENTRE] = Member(hpke_key=bytes(32))
+        world.registry.members[CENTRE] = Published(hpke_key=bytes(32))
         assert await world.take(batch) == dataclasses.replace(first, new=False)
         assert await world.counts() == counts
 
@@ -285,11 +269,11 @@ def test_rows_are_sealed_to_members_under_their_published_keys(in_world: InWorld
         strange = (*recipients(OWNER), BatchRecipient(99, KEYS[CENTRE].public_key().public_bytes_raw()))
         with refused("BatchRecipientUnknown"):
             await world.take(made_batch(2, to=strange))
-        for member in (Member(active=False), Member(hpke_key=None), Member(hpke_key=bytes(32))):
+        for member in (Published(active=False), Published(hpke_key=None), Published(hpke_key=bytes(32))):
             world.registry.members[CENTRE] = member
             with refused("BatchRecipientUnknown"):
                 await world.take(good)
-        world.registry.members.update(Registry().members)
+        world.registry.members.update(Recipients().members)
         assert (await world.take(good)).new
 
     in_world(check)

@@ -14,6 +14,7 @@ import pytest
 
 from cases.batch_intake import BatchIntake
 from cases.batches import Batches, BatchState, Page
+from cases.looks import Looks, What
 from cases.sealed_rows import SealedRows
 from evidence.repository import Viewer
 from protocol.acts import Role
@@ -21,9 +22,18 @@ from protocol.case_batch import SealedRow, leaf_hash, open_row
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.hashing import SHA256
 from storage.db import Connection, Pool, connect_pool, migrate
-from tests.cases.test_batch_intake import Registry, pieces
+from tests.cases.test_batch_intake import pieces
 from tests.conftest import PgDatabase
-from tests.support.case_batches import CENTRE, KEYS, OTHER, OWNER, MadeBatch, made_batch, recipients
+from tests.support.case_batches import (
+    CENTRE,
+    KEYS,
+    OTHER,
+    OWNER,
+    MadeBatch,
+    Recipients,
+    made_batch,
+    recipients,
+)
 from verifier.merkle import verify_inclusion
 
 pytestmark = pytest.mark.database
@@ -46,14 +56,14 @@ class World:
 
     @property
     def batches(self) -> Batches:
-        return Batches(self.pool, SealedRows())
+        return Batches(self.pool, SealedRows(), Looks(self.pool), lambda: self.now)
 
     async def take(
         self, count: int = 2, *, owner: int = OWNER, to: tuple[int, ...] = (OWNER, CENTRE)
     ) -> MadeBatch:
         self.now += 10
         batch = made_batch(count, owner=owner, to=recipients(*to))
-        intake = BatchIntake(self.pool, SealedRows(), Registry(), self.folder, lambda: self.now)
+        intake = BatchIntake(self.pool, SealedRows(), Recipients(), self.folder, lambda: self.now)
         await intake.take(batch.header.batch_id, owner, pieces(batch.data))
         return batch
 
@@ -225,6 +235,10 @@ def test_a_row_goes_to_recipients_that_see_the_case_and_opens_under_their_keys(i
             assert open_row(sealed, got.kept.wrapped, viewer.organisation, key).row.contract == "JK-3"
             assert set(got.as_json()) >= {"leaf", "path", "wrapped", "ciphertext"}
             assert got.kept.ciphertext.hex() not in repr(got)
+        looks = await Looks(world.pool).of(leaf.case_id)
+        assert {(look.organisation, look.what, look.count) for look in looks} == {
+            (OWNER, What.ROW, 1), (CENTRE, What.ROW, 1)
+        }  # fmt: skip
         # A recipient, but the case has not reached it; then it has.
         with not_here("CaseNotHere"):
             await world.batches.row(leaf.case_id, COURT)

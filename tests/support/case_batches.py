@@ -25,7 +25,7 @@ from protocol.case_batch import (
 from protocol.case_row import CaseRow, Debtor, Product, Reachability, RowFlag
 
 OWNER, CENTRE, OTHER = 7, 3, 12
-KEYS = {index: X25519PrivateKey.from_private_bytes(bytes([index]) * 32) for index in (OWNER, CENTRE, OTHER)}
+KEYS = {index: X25519PrivateKey.from_private_bytes(bytes([index]) * 32) for index in range(1, 13)}
 ROW = CaseRow(
     OWNER, "JK-2025-000001", Product.CREDIT_CARD, Debtor.PERSON, "示例甲", "11010119900307803X",
     "13800138000", "示例省示例市示例路1号", "2024-02-29", "2025-03-01", 1_000_000, 23_456, 0, 1_023_456,
@@ -38,6 +38,26 @@ def recipients(*organisations: int) -> tuple[BatchRecipient, ...]:
     return tuple(
         BatchRecipient(one, KEYS[one].public_key().public_bytes_raw()) for one in sorted(organisations)
     )
+
+
+@dataclass(frozen=True)
+class Published:
+    """A member, and the key that it published."""
+
+    active: bool = True
+    hpke_key: bytes | None = None
+
+
+class Recipients:
+    """The registry's published keys; a test may change them."""
+
+    def __init__(self) -> None:
+        self.members = {
+            index: Published(hpke_key=key.public_key().public_bytes_raw()) for index, key in KEYS.items()
+        }
+
+    def organisation(self, index: int) -> Published | None:
+        return self.members.get(index)
 
 
 @dataclass(frozen=True)

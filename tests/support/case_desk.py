@@ -17,7 +17,11 @@ import httpx
 
 from agent.login import LoginTokens
 from cases.acting import CaseActs
+from cases.batch_intake import BatchIntake
 from cases.batch_repository import levels_of
+from cases.batches import Batches
+from cases.looks import Looks
+from cases.sealed_rows import SealedRows
 from chain.bindings import EVIDENCE_LOG, REGISTRY
 from chain.case_acts import SignedCaseAct, document
 from chain.case_state import CaseReader
@@ -31,6 +35,7 @@ from evidence.tiles import extend
 from ledger_gateway.acts import Relay
 from ledger_gateway.app import build
 from ledger_gateway.auth import Authenticator
+from ledger_gateway.case_batches import CaseBatches
 from ledger_gateway.edge import Edge
 from ledger_gateway.metrics import Metrics
 from ledger_gateway.rate import RateLimiter
@@ -40,6 +45,7 @@ from protocol.case_acts import CaseAct
 from protocol.hashing import SHA256, keccak256
 from storage.db import Pool, connect_pool, migrate
 from tests.conftest import PgDatabase
+from tests.support.case_batches import Recipients
 from tests.support.case_world import ALL_ROLES, CASES, ORIGIN, World, case_id, leaf_hash
 from tests.support.evidence import Members, slot
 from tests.support.revm import BANK, CENTRE, CHAIN
@@ -153,7 +159,11 @@ async def desk(pg: PgDatabase, home: Path, world: DeskWorld | None = None) -> As
             made.machine.calendar, lambda: made.chain.now,
         )  # fmt: skip
         app = build()
-        app.state.gateway = _gateway(made, members, acts, home)
+        batches = CaseBatches(
+            BatchIntake(pool, SealedRows(), Recipients(), home / "incoming", lambda: made.chain.now),
+            Batches(pool, SealedRows(), Looks(pool), lambda: made.chain.now), relay, made.contracts,
+        )  # fmt: skip
+        app.state.gateway = _gateway(made, members, acts, batches, home)
         transport = httpx.ASGITransport(app=Edge(app, Metrics()))
         async with httpx.AsyncClient(transport=transport, base_url=AUDIENCE) as http:
             yield Desk(made, http, pool, acts, members)
@@ -161,7 +171,7 @@ async def desk(pg: PgDatabase, home: Path, world: DeskWorld | None = None) -> As
         await pool.close()
 
 
-def _gateway(world: DeskWorld, members: Members, acts: CaseActs, home: Path) -> Any:
+def _gateway(world: DeskWorld, members: Members, acts: CaseActs, batches: CaseBatches, home: Path) -> Any:
     """What these routes use of a gateway."""
     domain = Domain(CHAIN, world.chain.at[EVIDENCE_LOG])
     return SimpleNamespace(
@@ -172,7 +182,8 @@ def _gateway(world: DeskWorld, members: Members, acts: CaseActs, home: Path) -> 
             audience=AUDIENCE, domain=domain, keys=members.key, clock=lambda: float(world.chain.now)
         ),
         base=SimpleNamespace(chain=SimpleNamespace(registry=members)),
-        cases=SimpleNamespace(acts=acts),
+        relay=batches.relay,
+        cases=SimpleNamespace(acts=acts, batches=batches),
     )
 
 
