@@ -23,6 +23,7 @@ from cases.errors import (
     DecisionTableUnknown,
     TooManyDecisions,
 )
+from cases.looks import Looks
 from evidence.ports import Clock
 from evidence.repository import Viewer
 from protocol.case_decision import DecisionRecord, SealedDecision
@@ -142,8 +143,9 @@ class KeptDecision:
 class Decisions:
     """Keeps decisions and shows them to whom they concern."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: Pool, looks: Looks, clock: Clock) -> None:
         self._pool = pool
+        self._looks = looks
         self._clock = clock
 
     async def keep(self, sealed: SealedDecision, recipients: tuple[int, ...], viewer: Viewer) -> KeptDecision:
@@ -193,7 +195,7 @@ class Decisions:
         return added
 
     async def of(self, case_id: bytes, viewer: Viewer) -> list[KeptDecision]:
-        """All decisions of a case, first to last; content for recipients alone.
+        """All decisions of a case, first to last; content for recipients alone, noted as a look.
 
         Raises:
             CaseNotHere
@@ -204,6 +206,10 @@ class Decisions:
                 raise CaseNotHere(field="case")
             rows = await repository.of(conn, case_id)
         opens = may_have_row(viewer, case["recipients"] or (), _standing(case))
+        if opens and rows:
+            await self._looks.record_row([case_id], viewer.organisation, self._clock())
+        else:
+            await self._looks.note(case_id, viewer.organisation, self._clock())
         return [_kept(row, viewer if opens else None) for row in rows]
 
     async def _recipients(

@@ -19,6 +19,7 @@ from ledger_gateway.api import (
     blobs,
     case_acts,
     case_batches,
+    case_decisions,
     directory,
     evidence,
     health,
@@ -35,8 +36,8 @@ from protocol.errors import CaseledgerError
 
 API_VERSION = "1"
 ROUTERS = (
-    evidence.router, blobs.router, acts.router, case_acts.router, case_batches.router, reminders.router,
-    directory.router, tiles.router, health.router,
+    evidence.router, blobs.router, acts.router, case_acts.router, case_batches.router, case_decisions.router,
+    reminders.router, directory.router, tiles.router, health.router,
 )  # fmt: skip
 _SUBMIT = "/v1/logs/{logId}/submissions"
 

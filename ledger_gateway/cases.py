@@ -13,6 +13,7 @@ from cases.acting import CaseActs
 from cases.batch_intake import BatchIntake, Limits
 from cases.batches import Batches
 from cases.calendar import shipped
+from cases.decisions import Decisions
 from cases.looks import Looks
 from cases.sealed_rows import SealedRows
 from chain.case_state import CaseReader
@@ -36,6 +37,7 @@ class Cases:
 
     acts: CaseActs
     batches: CaseBatches
+    decisions: Decisions
     looks: Looks
 
 
@@ -64,6 +66,7 @@ async def open_cases(base: Base, relay: Relay) -> AsyncIterator[Cases | None]:
         yield Cases(
             CaseActs(pool, reader, relay, roles, shipped(), system_clock),
             CaseBatches(intake, Batches(pool, persons, looks, system_clock), relay, contracts),
+            Decisions(pool, looks, system_clock),
             looks,
         )
     finally:

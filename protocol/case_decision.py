@@ -163,7 +163,8 @@ class SealedDecision:
         expect.octets(self.commitment, "commitment", 32)
         if self.previous is not None:
             expect.octets(self.previous, "previous", 32)
-        expect.octets(self.ciphertext, "ciphertext", maximum=MAX_SEALED)
+        if len(expect.octets(self.ciphertext, "ciphertext", maximum=MAX_SEALED)) < DECISION_PAD:
+            raise MalformedInput("ciphertext: too short to be a sealed record", field="ciphertext")
         if not 1 <= len(self.wrapped) <= MAX_RECIPIENTS:
             raise MalformedInput(f"wrapped keys: 1 to {MAX_RECIPIENTS} are expected", field="wrapped")
         for key in self.wrapped:

@@ -17,6 +17,7 @@ from cases import triage
 from cases.decision_table import Outcome
 from cases.decisions import Decisions, record_of, reproduce
 from cases.errors import ConfirmationMissing, DecisionNotReproduced, DecisionTableUnknown
+from cases.looks import Looks, What
 from cases.triage import NEWEST
 from evidence.repository import Viewer
 from protocol.acts import Role
@@ -123,7 +124,7 @@ async def case_of(world: World) -> bytes:
 
 
 def desk(world: World) -> Decisions:
-    return Decisions(world.pool, lambda: world.now)
+    return Decisions(world.pool, Looks(world.pool), lambda: world.now)
 
 
 @pytest.mark.database
@@ -208,6 +209,18 @@ def test_who_may_not_have_the_row_writes_nothing_and_reads_no_content(in_world: 
         assert seen.ciphertext is None
         assert seen.wrapped is None
         assert seen.as_json()["commitment"] == sealed.commitment.hex()
+
+    in_world(check)
+
+
+@pytest.mark.database
+def test_the_person_sees_who_read_a_decision(in_world: InWorld) -> None:
+    async def check(world: World) -> None:
+        case_id = await case_of(world)
+        await desk(world).keep(seal(decided(case_id=case_id)), ORDER, THE_CENTRE)
+        await desk(world).of(case_id, BANK)
+        seen = await Looks(world.pool).of(case_id)
+        assert [(one.organisation, one.what) for one in seen] == [(OWNER, What.ROW)]
 
     in_world(check)
 

@@ -20,6 +20,7 @@ from cases.acting import CaseActs
 from cases.batch_intake import BatchIntake
 from cases.batch_repository import levels_of
 from cases.batches import Batches
+from cases.decisions import Decisions
 from cases.looks import Looks
 from cases.sealed_rows import SealedRows
 from chain.bindings import EVIDENCE_LOG, REGISTRY
@@ -163,7 +164,8 @@ async def desk(pg: PgDatabase, home: Path, world: DeskWorld | None = None) -> As
             BatchIntake(pool, SealedRows(), Recipients(), home / "incoming", lambda: made.chain.now),
             Batches(pool, SealedRows(), Looks(pool), lambda: made.chain.now), relay, made.contracts,
         )  # fmt: skip
-        app.state.gateway = _gateway(made, members, acts, batches, home)
+        decisions = Decisions(pool, Looks(pool), lambda: made.chain.now)
+        app.state.gateway = _gateway(made, members, acts, batches, decisions, home)
         transport = httpx.ASGITransport(app=Edge(app, Metrics()))
         async with httpx.AsyncClient(transport=transport, base_url=AUDIENCE) as http:
             yield Desk(made, http, pool, acts, members)
@@ -171,7 +173,9 @@ async def desk(pg: PgDatabase, home: Path, world: DeskWorld | None = None) -> As
         await pool.close()
 
 
-def _gateway(world: DeskWorld, members: Members, acts: CaseActs, batches: CaseBatches, home: Path) -> Any:
+def _gateway(
+    world: DeskWorld, members: Members, acts: CaseActs, batches: CaseBatches, decisions: Decisions, home: Path
+) -> Any:
     """What these routes use of a gateway."""
     domain = Domain(CHAIN, world.chain.at[EVIDENCE_LOG])
     return SimpleNamespace(
@@ -183,7 +187,7 @@ def _gateway(world: DeskWorld, members: Members, acts: CaseActs, batches: CaseBa
         ),
         base=SimpleNamespace(chain=SimpleNamespace(registry=members)),
         relay=batches.relay,
-        cases=SimpleNamespace(acts=acts, batches=batches),
+        cases=SimpleNamespace(acts=acts, batches=batches, decisions=decisions),
     )
 
 
