@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
 from cases.calendar import WorkCalendar, Year
 from cases.errors import CaseIndexDamaged
@@ -78,25 +79,33 @@ class CaseIndex:
             self.contracts.chain_id,
             self.contracts.ledger,
         )
-        return [
-            Recorded(
-                kind=(kind := ChangeKind(row["kind"])),
-                time=row["since"] if kind is ChangeKind.OPENED else row["time"],
-                version=row["version"],
-                stage=row["stage"],
-                deadline=row["deadline"],
-                transition=row["transition"] or 0,
-                hold=row["hold"] or 0,
-                organisation=row["organisation"] or 0,
-                provisional=row["provisional"],
-                marked=row["marked"],
-            )
-            for row in rows
-        ]
+        return [recorded(row) for row in rows]
+
+
+class Row(Protocol):
+    """Columns by name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @lru_cache(maxsize=4)
 def _calendar(rows: tuple[tuple[int, bytes, str], ...]) -> WorkCalendar:
     return WorkCalendar(
         {year: Year(year, int.from_bytes(days, "big"), notice) for year, days, notice in rows}
+    )
+
+
+def recorded(row: Row) -> Recorded:
+    """A row of cases.change as `cases.replay` takes it."""
+    return Recorded(
+        kind=(kind := ChangeKind(row["kind"])),
+        time=row["since"] if kind is ChangeKind.OPENED else row["time"],
+        version=row["version"],
+        stage=row["stage"],
+        deadline=row["deadline"],
+        transition=row["transition"] or 0,
+        hold=row["hold"] or 0,
+        organisation=row["organisation"] or 0,
+        provisional=row["provisional"],
+        marked=row["marked"],
     )

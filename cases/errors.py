@@ -181,6 +181,13 @@ class CaseCodeExpired(CaseledgerError):
     title = "case code expired"
 
 
+class PolicyUnknown(CaseledgerError):
+    """No policy version of this number is in force here, or none at all yet."""
+
+    http_status = 404
+    title = "no such policy version"
+
+
 class PolicyNotOfThisRelease(CaseledgerError):
     """A policy version that the chain does not have, or whose tables are no lifecycle of this release."""
 

@@ -54,6 +54,10 @@ class Policies:
         """What batches begin with now."""
         return self._found[max(self._found)] if self._found else None
 
+    def get(self, version: int) -> Policy | None:
+        """By version; None where there is none, or one of another release."""
+        return self._found.get(version)
+
     def policy(self, version: int) -> Policy:
         """By version. Raises PolicyNotOfThisRelease."""
         try:

@@ -165,6 +165,16 @@ def pauses(life: Lifecycle, state: CaseState) -> list[dict[str, Any]]:
     return found
 
 
+def event_words(life: Lifecycle, step: Step) -> dict[str, dict[str, str]]:
+    """What happened: a label and a sentence."""
+    transition = life.transitions.get(step.event.transition or 0)
+    hold = life.holds.get(step.event.hold or 0)
+    return {
+        "label": text(_label(step.event, transition, hold)),
+        "plain": text(_plain(life, step, transition, hold)),
+    }
+
+
 def event(life: Lifecycle, step: Step, calendar: WorkCalendar) -> dict[str, Any]:
     """One event with the case after it."""
     one, state = step.event, step.state
@@ -172,8 +182,7 @@ def event(life: Lifecycle, step: Step, calendar: WorkCalendar) -> dict[str, Any]
     hold = life.holds.get(one.hold or 0)
     return {
         "kind": one.kind,
-        "label": text(_label(one, transition, hold)),
-        "plain": text(_plain(life, step, transition, hold)),
+        **event_words(life, step),
         "time": one.time,
         "timeShanghai": moment(one.time),
         "organisation": one.organisation,

@@ -20,9 +20,12 @@ from ledger_gateway.api import (
     case_acts,
     case_batches,
     case_decisions,
+    cases,
+    deadlines,
     directory,
     evidence,
     health,
+    my_case,
     reminders,
     tiles,
 )
@@ -37,7 +40,8 @@ from protocol.errors import CaseledgerError
 API_VERSION = "1"
 ROUTERS = (
     evidence.router, blobs.router, acts.router, case_acts.router, case_batches.router, case_decisions.router,
-    reminders.router, directory.router, tiles.router, health.router,
+    cases.router, deadlines.router, my_case.router, reminders.router, directory.router, tiles.router,
+    health.router,
 )  # fmt: skip
 _SUBMIT = "/v1/logs/{logId}/submissions"
 

@@ -20,6 +20,7 @@ from chain.case_state import CaseReader
 from evidence.errors import OrganisationUnknown
 from ledger_gateway.acts import Relay
 from ledger_gateway.case_batches import CaseBatches
+from ledger_gateway.case_reading import CaseReaders, case_readers
 from ledger_gateway.context import Base, roles_of, system_clock
 from protocol.errors import CaseledgerError
 
@@ -39,6 +40,7 @@ class Cases:
     batches: CaseBatches
     decisions: Decisions
     looks: Looks
+    readers: CaseReaders
 
 
 @asynccontextmanager
@@ -68,6 +70,7 @@ async def open_cases(base: Base, relay: Relay) -> AsyncIterator[Cases | None]:
             CaseBatches(intake, Batches(pool, persons, looks, system_clock), relay, contracts),
             Decisions(pool, looks, system_clock),
             looks,
+            case_readers(pool, contracts, looks, system_clock),
         )
     finally:
         stop.set()

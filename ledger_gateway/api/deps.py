@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 from cases.acting import CaseActs
 from evidence.service import Viewer
 from ledger_gateway.case_batches import CaseBatches
+from ledger_gateway.case_reading import CaseReaders
 from ledger_gateway.cases import Cases, CasesNotOpen
 from ledger_gateway.context import roles_of
 from ledger_gateway.gateway import Gateway
@@ -80,6 +81,18 @@ def case_batches_of(gateway: Gateway) -> CaseBatches:
         CasesNotOpen
     """
     return require_cases(gateway).batches
+
+
+async def readers(gateway: GatewayDep) -> CaseReaders:
+    """How cases are read here.
+
+    Raises:
+        CasesNotOpen
+    """
+    return require_cases(gateway).readers
+
+
+ReadersDep = Annotated[CaseReaders, Depends(readers)]
 
 
 def case_of(text: str) -> bytes:

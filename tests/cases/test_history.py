@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from cases import words
-from cases.errors import HistoryBroken
+from cases.errors import CaseIndexDamaged
 from cases.history import replay, unmoved
 from cases.lifecycle_v1 import LIFECYCLE_V1, StageCode
 from cases.reading import Found, timeline
-from tests.support.case_histories import CALENDAR, Life, lives
+from tests.support.case_histories import CALENDAR, Life, lives, machine
 from tests.support.case_rows import CASE_COLUMNS, case_of, change_rows
 
+MACHINE = machine()
 LIVES = [life for life in lives(seed=11, count=250, acts=40) if life.changes]
 
 
@@ -29,16 +30,18 @@ def test_the_lives_have_every_kind_of_event() -> None:
 @pytest.mark.parametrize("at", range(0, len(LIVES), 25))
 def test_a_life_played_again_has_the_states_clocks_and_pauses_that_it_had(at: int) -> None:
     for life in LIVES[at : at + 25]:
-        steps = replay(LIFECYCLE_V1, case_row_of(life), change_rows(life))
+        steps = replay(MACHINE, case_row_of(life), change_rows(life))
         assert [step.state for step in steps] == life.states
 
 
 def test_every_event_says_who_when_why_in_both_languages() -> None:
     for life in LIVES:
         row = case_row_of(life)
-        steps = tuple(replay(LIFECYCLE_V1, row, change_rows(life)))
-        found = Found(life.case_id, row | {"court": life.state.court}, LIFECYCLE_V1, steps, life.state)
-        shown = timeline(found, CALENDAR)
+        steps = tuple(replay(MACHINE, row, change_rows(life)))
+        found = Found(
+            life.case_id, row | {"court": life.state.court}, LIFECYCLE_V1, steps, life.state, CALENDAR
+        )
+        shown = timeline(found)
         assert len(shown["events"]) == len(life.changes)
         for event, change in zip(shown["events"], life.changes, strict=True):
             assert event["label"]["zh"]
@@ -54,7 +57,7 @@ def test_every_event_says_who_when_why_in_both_languages() -> None:
 
 def test_a_deadline_is_explained_with_article_event_and_pauses() -> None:
     for life in LIVES:
-        for step in replay(LIFECYCLE_V1, case_row_of(life), change_rows(life)):
+        for step in replay(MACHINE, case_row_of(life), change_rows(life)):
             said = words.why(LIFECYCLE_V1, step.state, CALENDAR)
             if step.state.stage == StageCode.MEDIATING and not step.state.provisional:
                 assert "《人民法院在线调解规则》（2021）第24条" in said.zh
@@ -68,7 +71,7 @@ def test_a_deadline_of_another_calendar_is_not_explained_away() -> None:
     life = next(life for life in LIVES if life.states[-1].deadline and not life.states[-1].provisional)
     rows = change_rows(life)
     rows[-1]["deadline"] += 1
-    said = words.why(LIFECYCLE_V1, replay(LIFECYCLE_V1, case_row_of(life), rows)[-1].state, CALENDAR)
+    said = words.why(LIFECYCLE_V1, replay(MACHINE, case_row_of(life), rows)[-1].state, CALENDAR)
     assert "链上的截止时间为准" in said.zh
 
 
@@ -76,8 +79,9 @@ def test_a_deadline_of_another_calendar_is_not_explained_away() -> None:
     "damage",
     [
         lambda rows: rows[1].update(transition=999, kind="moved"),
-        lambda rows: rows[1].update(clock_start=1),
-        lambda rows: rows[1].update(open_holds=7),
+        lambda rows: rows[1].update(version=9),
+        lambda rows: rows[1].update(stage=45),
+        lambda rows: rows.pop(0),
         lambda rows: rows[1].update(kind="resumed", hold=9),
         lambda rows: rows[0].update(kind="reversed"),
     ],
@@ -86,15 +90,15 @@ def test_events_that_do_not_follow_each_other_are_refused(damage: Any) -> None:
     life = next(life for life in LIVES if len(life.changes) > 3 and life.changes[1].kind == "moved")
     rows = change_rows(life)
     damage(rows)
-    with pytest.raises(HistoryBroken):
-        replay(LIFECYCLE_V1, case_row_of(life), rows)
+    with pytest.raises(CaseIndexDamaged):
+        replay(MACHINE, case_row_of(life), rows)
 
 
 def test_a_case_without_events_stands_where_its_import_put_it() -> None:
     life = LIVES[0]
     first = life.states[0]
     row = {"since": first.since, "clock_start": first.clock.start, "deadline": first.deadline}
-    state = unmoved(LIFECYCLE_V1, case_row_of(life) | row)
+    state = unmoved(MACHINE, case_row_of(life) | row)
     assert (state.version, state.stage, state.deadline) == (1, 1, life.states[0].deadline)
     assert words.why(LIFECYCLE_V1, state, CALENDAR).en.startswith("triage")
 

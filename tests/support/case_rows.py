@@ -8,10 +8,21 @@ from typing import Any
 
 from cases.lifecycle_v1 import LIFECYCLE_V1, StageCode
 from cases.machine import CaseState
+from chain.bindings import LIFECYCLE
+from chain.case_contracts import CaseContracts, PolicyVersion
 from storage.db import AnyConnection
 from tests.support.case_histories import BANK, Life
 
 CHAIN, LEDGER = 1, bytes(range(20))
+CONTRACTS = CaseContracts(
+    CHAIN,
+    PolicyVersion(LIFECYCLE, LIFECYCLE_V1.source_digest),
+    bytes(20),
+    b"\1" * 20,
+    b"\2" * 20,
+    b"\3" * 20,
+    LEDGER,
+)
 NOW = 1_800_000_000
 DAY = 86_400
 CASE_COLUMNS = (
@@ -92,8 +103,8 @@ async def add_policy(conn: AnyConnection, *, version: int = 1, test_clock: bool 
 CHANGE_COLUMNS = (
     "chain_id", "contract", "sequence", "case_id", "kind", "transition", "reason", "hold", "organisation",
     "co_organisation", "from_stage", "evidence", "statement", "note", "time", "block_number", "log_index",
-    "transaction_hash", "version", "stage", "since", "clock_start", "deadline", "provisional", "court",
-    "open_holds", "marked",
+    "transaction_hash", "policy", "version", "stage", "since", "clock_start", "deadline", "provisional",
+    "court", "open_holds", "marked",
 )  # fmt: skip
 
 
@@ -107,7 +118,7 @@ def change_rows(life: Life, first_sequence: int = 1) -> list[dict[str, Any]]:
             "chain_id": CHAIN, "contract": LEDGER, "sequence": first_sequence + len(rows),
             "case_id": change.case_id, "kind": change.kind, "transition": change.transition,
             "from_stage": before.stage, "time": change.time, "block_number": 1, "log_index": len(rows),
-            "transaction_hash": bytes(32), "version": after.version, "stage": after.stage,
+            "transaction_hash": bytes(32), "policy": 1, "version": after.version, "stage": after.stage,
             "since": after.since, "clock_start": after.clock.start, "deadline": after.deadline,
             "provisional": after.provisional, "court": after.court, "open_holds": after.open_holds,
             "marked": after.marked,
