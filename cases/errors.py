@@ -306,3 +306,10 @@ class EvidenceMissing(CaseledgerError):
 
     http_status = 422
     title = "evidence of the case is missing"
+
+
+class StatisticsQueryInvalid(CaseledgerError):
+    """A query that statistics do not answer."""
+
+    http_status = 422
+    title = "no such statistics"

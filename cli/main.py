@@ -69,6 +69,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "案件：导入模板、批量导入、批次",
         "cases: import template, bulk import, batches",
     ),
+    "stats": (
+        "cli.stats",
+        "案件统计：仅凭一个节点重新计算并比对",
+        "case statistics: compute them again from a node alone, and compare",
+    ),
     "receipt": (
         "cli.receipt",
         "收据：换成其他格式、重新取链上证明",
