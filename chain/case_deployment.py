@@ -6,7 +6,7 @@ a right: what the constructors do not fix, governance decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,9 @@ from chain.case_contracts import CaseContracts, PolicyVersion
 from chain.case_record import CaseRecord
 from chain.deploy import Network, sent
 from chain.deployment import DeployedContract, Deployment
-from chain.errors import DeploymentMismatch
+from chain.errors import ContractReverted, DeploymentMismatch
 from chain.evm import Evm, Receipt
-from chain.governance import Proposal
+from chain.governance import Proposal, together
 from chain.signer import RelayerKey
 from chain.transactions import Call
 
@@ -141,10 +141,36 @@ def expected_case_code(deployment: Deployment, contracts: CaseContracts) -> dict
     return {name: deployed_code(load_artifact(name), immutables) for name, immutables in values.items()}
 
 
+def set_years(contracts: CaseContracts, years: Sequence[CalendarYear]) -> Proposal:
+    """Set years of the calendar, or correct those of their days that are still in the future."""
+    set_year = interface(WORK_CALENDAR).function("setYear")
+    return Proposal(
+        tuple(contracts.calendar for _ in years),
+        tuple(set_year.encode(y.year, y.low, y.high, y.notice) for y in years),
+    )
+
+
 def open_cases(contracts: CaseContracts, years: Sequence[CalendarYear]) -> Proposal:
     """Set the calendar's years and switch the policy on: one proposal."""
-    set_year = interface(WORK_CALENDAR).function("setYear")
-    calls = [(contracts.calendar, set_year.encode(y.year, y.low, y.high, y.notice)) for y in years]
     activate = interface(CASE_LEDGER).function("activatePolicy").encode(contracts.policy)
-    calls.append((contracts.ledger, activate))
-    return Proposal(tuple(target for target, _ in calls), tuple(data for _, data in calls))
+    return together(set_years(contracts, years), Proposal((contracts.ledger,), (activate,)))
+
+
+async def latest_policy(evm: Evm, contracts: CaseContracts) -> int:
+    """The policy version that batches begin with now; 0 while cases are not open."""
+    look = interface(CASE_LEDGER).function("latestPolicy")
+    return int(look.decode(await evm.call(bytes(20), Call(contracts.ledger, look.encode())))[0])
+
+
+async def uncovered(evm: Evm, contracts: CaseContracts, years: Iterable[int]) -> list[int]:
+    """Those of the years that the chain's calendar does not cover."""
+    look = interface(WORK_CALENDAR).function("workdays")
+    found = []
+    for year in sorted(years):
+        try:
+            await evm.call(bytes(20), Call(contracts.calendar, look.encode(year)))
+        except ContractReverted as error:
+            if error.code != "CalendarYearUnknown":
+                raise
+            found.append(year)
+    return found

@@ -244,7 +244,7 @@ class EventCursor:
                 self._pool.report_lie(url, Lie.FORKED_BLOCK, "event of another block")
                 raise RpcUnavailable("an event names a block that is not in the chain")
         end = heads.get(last) or await self._evm.head(last)
-        counts = {a: await self._announced(n, a, last) for a, n in self._names.items()} if newest else {}
+        counts = await self._counts(last) if newest else {}
         chain_id = self._source.chain_id
         async with self._db.acquire() as conn, conn.transaction():
             await conn.execute(
@@ -257,20 +257,24 @@ class EventCursor:
             )
             if await self._position(conn, lock=True) != at:
                 return  # another reader was faster
-            for number, head in sorted(heads.items()):
-                await self._block(conn, number, head)
             known = await self._sequences(conn)
             for entry, event in events:
                 address = entry.address
                 if event.sequence != known[address] + 1:
                     raise EventsWithheld(f"{event.contract}: event {event.sequence} after {known[address]}")
                 known[address] = event.sequence
-                await self._store(conn, entry, event)
-                timed = replace(event, time=heads[entry.block_number].time)
-                await self._source.project(conn, chain_id, timed)
-            for address, count in counts.items():
-                if count is not None and count > known[address]:
-                    raise EventsWithheld(f"{self._names[address]}: {count} events, {known[address]} shown")
+            self._require_all(known, counts)
+            for number, head in sorted(heads.items()):
+                await self._block(conn, number, head)
+            try:
+                for entry, event in events:
+                    await self._store(conn, entry, event)
+                    timed = replace(event, time=heads[entry.block_number].time)
+                    await self._source.project(conn, chain_id, timed)
+            except CaseledgerError:
+                # An event of one contract may rest on one of another that was kept back.
+                self._require_all(known, await self._counts(last))
+                raise
             await conn.execute(
                 """update chain.cursor set block_number = $2, block_hash = $3, updated_at = now()
                    where name = $1""",
@@ -282,6 +286,15 @@ class EventCursor:
         self.metrics.block = last
         self.metrics.behind = max(0, self.metrics.behind - (last - at.number))
         self.metrics.sequences = {self._names[a]: n for a, n in known.items()}
+
+    async def _counts(self, block: int) -> dict[bytes, int | None]:
+        return {a: await self._announced(n, a, block) for a, n in self._names.items()}
+
+    def _require_all(self, known: Mapping[bytes, int], counts: Mapping[bytes, int | None]) -> None:
+        """No contract counts more events than were shown. Raises EventsWithheld."""
+        for address, count in counts.items():
+            if count is not None and count > known[address]:
+                raise EventsWithheld(f"{self._names[address]}: {count} events, {known[address]} shown")
 
     async def _block(self, conn: AnyConnection, number: int, head: Head) -> None:
         """Rows hang on their block, which another reader may have stored. Raises _BlockReplaced."""
@@ -301,11 +314,13 @@ class EventCursor:
 
     async def _sequences(self, conn: AnyConnection) -> dict[bytes, int]:
         rows = await conn.fetch(
-            "select contract, max(sequence) as last from chain.event where chain_id = $1 group by contract",
+            """select contract, (select max(sequence) from chain.event e
+                                 where e.chain_id = $1 and e.contract = c.contract) as last
+               from unnest($2::bytea[]) as c (contract)""",
             self._source.chain_id,
+            list(self._names),
         )
-        found = {bytes(row["contract"]): int(row["last"]) for row in rows}
-        return {address: found.get(address, 0) for address in self._names}
+        return {bytes(row["contract"]): int(row["last"] or 0) for row in rows}
 
     async def _store(self, conn: AnyConnection, entry: EventLog, event: DecodedEvent) -> None:
         await conn.execute(

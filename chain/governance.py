@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,9 +84,9 @@ class Proposal:
         data = interface(GOVERNANCE).function("execute").encode(self.targets, self.calls, self.salt)
         return Call(deployment.governance.address, data)
 
-    def describe(self, deployment: Deployment) -> list[str]:
-        """One line for each call, for the people who are to approve it."""
-        names = {contract.address: name for name, contract in deployment.contracts.items()}
+    def describe(self, deployment: Deployment, more: Mapping[bytes, str] | None = None) -> list[str]:
+        """One line for each call, for the people who are to approve it. `more`: further contracts' names."""
+        names = {contract.address: name for name, contract in deployment.contracts.items()} | dict(more or {})
         lines: list[str] = []
         for target, data in zip(self.targets, self.calls, strict=True):
             name = names.get(target)

@@ -41,7 +41,10 @@ _TEXTS = {
     "revoke-key": Text("撤销密钥", "revoke a key"),
     "set-hpke": Text("公布收件公钥", "publish the key that content is sealed to"),
     "suspend": Text("监管机构暂停某机构的写入", "a regulator stops an organisation's writing"),
-    "propose": Text("起草治理提案（开通或关闭日志）", "draft a proposal: open or close a log"),
+    "propose": Text(
+        "起草治理提案：开通或关闭日志，开通案件，设定历年工作日",
+        "draft a proposal: open or close a log, open the case room, set a year of working days",
+    ),
     "approve": Text("在提案文件上签署同意", "sign approval into a proposal file"),
     "object": Text("反对已排期的提案", "object to a scheduled proposal"),
     "schedule": Text("提交提案，开始时间锁", "schedule a proposal: its time lock starts"),
@@ -64,6 +67,15 @@ _TEXTS = {
     "document": Text("行为文件，- 为标准输入", "act file, - for standard input"),
     "open": Text("开通此名称的日志", "open the log of this origin"),
     "close": Text("关闭此名称的日志", "close the log of this origin"),
+    "open-cases": Text(
+        "开通案件：设定随附的各年工作日，启用案件规则",
+        "open the case room: set the shipped years of working days, switch the policy on",
+    ),
+    "year": Text("设定或更正该年的工作日", "set this year's working days, or correct them"),
+    "calendar": Text(
+        "工作日数据文件（格式同随附数据；默认用随附数据）",
+        "file of working days, in the form of the shipped one, which is the default",
+    ),
     "operator": Text("日志运营机构编号", "index of the log's operator"),
     "size": Text("关闭时保留的条目数", "leaves that stay when it is closed"),
     "predecessor": Text("前任日志名称", "origin of the log that it succeeds"),
@@ -134,6 +146,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     which = propose.add_mutually_exclusive_group(required=True)
     which.add_argument("--open-log", metavar="ORIGIN", help=_words("open"))
     which.add_argument("--close-log", metavar="ORIGIN", help=_words("close"))
+    which.add_argument("--open-cases", action="store_true", help=_words("open-cases"))
+    which.add_argument("--calendar-year", type=int, metavar="YEAR", help=_words("year"))
+    propose.add_argument("--calendar", type=Path, metavar="FILE", help=_words("calendar"))
     propose.add_argument("--operator", type=int, default=1, help=_words("operator"))
     propose.add_argument("--size", type=int, default=0, help=_words("size"))
     propose.add_argument("--predecessor", metavar="ORIGIN", help=_words("predecessor"))
@@ -237,6 +252,8 @@ class _Command:
             return log_id(origin) if origin else bytes(32)
 
         args = self.args
+        if args.open_cases or args.calendar_year is not None:
+            return self._write_proposal(self._case_proposal(), ())
         if args.open_log:
             proposal = governance.open_log(
                 self.deployment, args.open_log, args.operator, named(args.predecessor)
@@ -246,6 +263,18 @@ class _Command:
                 self.deployment, log_id(args.close_log), args.size, named(args.successor)
             )
         return self._write_proposal(proposal, ())
+
+    def _case_proposal(self) -> Proposal:
+        from cases.calendar import shipped
+        from cases.opening import calendar_year, read_calendar
+        from chain.case_deployment import open_cases, set_years
+        from chain.case_record import load
+
+        args, contracts = self.args, load(self.home).contracts
+        calendar = read_calendar(args.calendar) if args.calendar else shipped()
+        if args.open_cases:
+            return open_cases(contracts, [calendar_year(number, calendar) for number in calendar.years])
+        return set_years(contracts, [calendar_year(args.calendar_year, calendar)])
 
     def _approve(self) -> int:
         proposal, approvals = self._proposal()
@@ -264,7 +293,7 @@ class _Command:
         partial.write_text(proposal.as_json(approvals) + "\n", encoding="utf-8")
         os.replace(partial, self.args.file)
         identity = proposal.id(self.deployment).hex()
-        lines = proposal.describe(self.deployment)
+        lines = proposal.describe(self.deployment, self._case_names())
         self._say(
             {"proposal": identity, "calls": lines, "approvals": [a.organisation for a in approvals]},
             "proposal",
@@ -275,6 +304,12 @@ class _Command:
             for line in lines:
                 print(f"  {line}")
         return 0
+
+    def _case_names(self) -> dict[bytes, str]:
+        from chain.case_record import load_if_there
+
+        cases = load_if_there(self.home, self.deployment.chain_id)
+        return {} if cases is None else {at: name for name, at in cases.contracts.at.items()}
 
     # Parts
 

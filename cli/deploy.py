@@ -14,6 +14,7 @@ from protocol.i18n import Text, language
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+    from chain.case_record import CaseRecord
     from chain.deployment import Deployment
 
 _TEXTS = {
@@ -40,7 +41,18 @@ _TEXTS = {
         "下一步：由治理开通日志，并制作信任文件（caseledger trust build）",
         "next: open a log by governance, and make a trust file (caseledger trust build)",
     ),
-    "network": Text("网络", "network"),
+    "cases": Text(
+        "部署案件合约（账本须已部署；记录在 cases.json）",
+        "deploy the case contracts beside a deployed ledger; recorded in cases.json",
+    ),
+    "test-clock": Text(
+        "TEST CLOCK：所有期限按秒计，仅供演示与测试",
+        "TEST CLOCK: every time limit in seconds, for demonstrations and tests",
+    ),
+    "cases-next": Text(
+        "下一步：由治理开通案件（caseledger act propose 提案.json --open-cases）",
+        "next: governance opens the case room (caseledger act propose FILE --open-cases)",
+    ),
 }
 
 
@@ -59,34 +71,50 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--again", action="store_true", help=words("again"))
     either.add_argument("--check", action="store_true", help=words("check"))
+    parser.add_argument("--cases", action="store_true", help=words("cases"))
+    parser.add_argument("--test-clock", action="store_true", help=words("test-clock"))
     parser.add_argument("--json", action="store_true", help=words("json"))
     parser.add_argument("--lang", choices=["zh", "en"], default=argparse.SUPPRESS, help=words("lang"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Deploy or check; 0, or an error."""
+    from chain import case_record
     from chain.deployment import load
 
     lang = language(getattr(args, "lang", None))
     home = args.home or Path(os.environ.get("CASELEDGER_HOME") or ".caseledger")
-    recorded = (home / "deployment.json").exists()
-    if (recorded and not args.again) or args.check:
+    fresh = fresh_cases = False
+    if args.cases or args.check or ((home / "deployment.json").exists() and not args.again):
         deployment = load(home)
         asyncio.run(_check(deployment))
-        fresh = False
     else:
         deployment = asyncio.run(_deploy(args, home, quiet=args.json))
         fresh = True
+    cases = None if fresh else case_record.load_if_there(home, deployment.chain_id)
+    if args.cases and (cases is None or args.again) and not args.check:
+        cases = asyncio.run(_deploy_cases(args, home, deployment))
+        fresh_cases = True
+    elif cases is not None:
+        asyncio.run(_check_cases(deployment, cases))
     if args.json:
-        print(json.dumps(deployment.as_json(), ensure_ascii=False))
+        print(json.dumps(deployment.as_json() | _cases_json(cases), ensure_ascii=False))
         return 0
-    print(_TEXTS["done" if fresh else "checked"].choose(lang))
+    print(_TEXTS["done" if fresh or fresh_cases else "checked"].choose(lang))
     print(f"  {_TEXTS['chain'].choose(lang)} {deployment.chain_id}  {deployment.network_id}")
-    for name, contract in deployment.contracts.items():
+    for name, contract in (deployment.contracts | dict(cases.deployed if cases else {})).items():
         print(f"  {name:<21} 0x{contract.address.hex()}  {contract.code_hash.hex()}")
+    if cases is not None and cases.version.test_clock:
+        print("  TEST CLOCK")
     if fresh:
         print(_TEXTS["next"].choose(lang))
+    if fresh_cases:
+        print(_TEXTS["cases-next"].choose(lang))
     return 0
+
+
+def _cases_json(cases: CaseRecord | None) -> dict[str, object]:
+    return {} if cases is None else {"cases": cases.as_json(), "testClock": cases.version.test_clock}
 
 
 async def _check(deployment: Deployment) -> None:
@@ -96,6 +124,36 @@ async def _check(deployment: Deployment) -> None:
 
     async with pool_of(deployment) as pool:
         await deploy.check(Evm(pool), deployment)
+
+
+async def _check_cases(deployment: Deployment, cases: CaseRecord) -> None:
+    from chain.case_deployment import check_cases
+    from chain.configuration import pool_of
+    from chain.evm import Evm
+
+    async with pool_of(deployment) as pool:
+        await check_cases(Evm(pool), deployment, cases)
+
+
+async def _deploy_cases(args: argparse.Namespace, home: Path, deployment: Deployment) -> CaseRecord:
+    from cases.opening import policy_version
+    from chain.case_deployment import deploy_cases
+    from chain.configuration import network_of, pool_of
+    from chain.evm import Evm
+    from chain.signer import load_relayer
+
+    lang = language(getattr(args, "lang", None))
+    deployer = load_relayer(args.key or home / "keys" / "deployer.key")
+
+    def say(name: str) -> None:
+        if not args.json:
+            print(_TEXTS["step"].format(lang, name=name), flush=True)
+
+    async with pool_of(deployment) as pool:
+        version = policy_version(test_clock=args.test_clock)
+        record = await deploy_cases(Evm(pool), deployer, network_of(home), deployment, version, progress=say)
+    record.save(home)
+    return record
 
 
 async def _deploy(args: argparse.Namespace, home: Path, *, quiet: bool) -> Deployment:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protocol.i18n import Text, language
+from protocol.i18n import Language, Text, language
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -43,8 +43,18 @@ _TEXTS = {
     "nodes": Text("{running}/{all} 个节点，{moving}", "{running}/{all} nodes, {moving}"),
     "moving": Text("正在出块", "making blocks"),
     "still": Text("未出块", "no new blocks"),
+    "cases": Text("案件", "cases"),
+    "test-clock": Text(
+        "TEST CLOCK：案件的所有期限按秒计，仅供演示与测试；新的数据目录才可选",
+        "TEST CLOCK: every time limit of a case in seconds, for demonstrations and tests; of a new home",
+    ),
     "trouble": Text("受阻：{step} {code}", "trouble: {step} {code}"),
 }
+
+
+def words(name: str, lang: Language) -> str:
+    """A text of these commands."""
+    return _TEXTS[name].choose(lang)
 
 
 def add_parser(
@@ -70,7 +80,10 @@ def up(args: argparse.Namespace) -> int:
     if not args.json:
         print(_TEXTS["starting"].choose(lang), flush=True)
     state = Stack(home, narrator).up(
-        validators=args.validators, witnesses=args.witnesses, authorities=args.authorities
+        validators=args.validators,
+        witnesses=args.witnesses,
+        authorities=args.authorities,
+        test_clock=args.test_clock,
     )
     if args.json:
         print(json.dumps(state.as_json(), ensure_ascii=False))
@@ -125,6 +138,9 @@ def _print(args: argparse.Namespace, state: StackState) -> None:
         where = f"  {state.gateway_url}" if service.name == "gateway" and service.running else ""
         kind, _, who = service.name.partition(":")
         print(f"{word(kind):<10} {up(service.running)}{where}{who and f'  {who}'}")
+    if state.cases is not None:
+        clock = "  TEST CLOCK" if state.cases["testClock"] else ""
+        print(f"{word('cases'):<10} {state.cases['policy']}{clock}")
     evidence = (state.evidence or {}).get("evidence")
     if evidence is not None:
         from cli.people import log_lines

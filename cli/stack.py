@@ -38,6 +38,7 @@ from chain import deploy as deploying
 from chain import deployment as deployments
 from chain import trustfile
 from chain.bindings import REGISTRY, interface
+from chain.case_record import CaseRecord
 from chain.consortium import Consortium, LogEntry
 from chain.deployment import Deployment
 from chain.direct import send
@@ -52,6 +53,7 @@ from chain.networks.state import MAX_VALIDATORS
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
 from chain.transactions import Call
+from cli import stack_cases
 from cli.stack_time import NAMES as TIME_NAMES
 from cli.stack_time import LocalTime, LocalTimes
 from cli.stack_witnesses import WITNESSES, LocalWitness, LocalWitnesses
@@ -110,7 +112,11 @@ _STEPS = {
     "schema": Text("数据表", "tables"),
     "consortium": Text("联盟成员与密钥", "members and keys"),
     "contracts": Text("合约", "contracts"),
-    "log": Text("存证与保管流转两个日志（经治理开通）", "evidence log and custody log, opened by governance"),
+    "cases": Text("案件合约 {policy}", "case contracts {policy}"),
+    "log": Text(
+        "存证与保管流转两个日志、案件规则与工作日（经治理开通）",
+        "evidence log, custody log, case rules and working days, opened by governance",
+    ),
     "sealing": Text("各成员的收件公钥", "members' sealing keys"),
     "trust": Text("信任文件（法院与监管签署）", "trust file, signed by court and regulator"),
     "gateway": Text("网关 {url}", "gateway {url}"),
@@ -164,6 +170,8 @@ class StackState:
     gateway_url: str | None
     services: tuple[ServiceState, ...]
     evidence: dict[str, Any] | None
+    cases: dict[str, Any] | None = None
+    """Policy and contracts of the case room."""
 
     @property
     def healthy(self) -> bool:
@@ -218,14 +226,16 @@ class Stack:
         services: bool = True,
         witnesses: int | None = None,
         authorities: int | None = None,
+        test_clock: bool | None = None,
     ) -> StackState:
         """Bring everything to life; safe to call at any time, also while all of it runs.
 
         `witnesses`: how many local ones there are at least; None: those of before, or with four validators
         and more, three. `authorities`: the same for local time authorities; with four validators, two.
+        `test_clock`: time limits of cases run in seconds; None: as the home has it, days in a new one.
 
         Raises:
-            NetworkSettingRefused: before anything is started
+            NetworkSettingRefused, PolicyOfAnother: before anything is started
             StepFailed, ServiceNotReady, and what the parts raise
         """
         if validators is not None and not 1 <= validators <= MAX_VALIDATORS:
@@ -234,6 +244,7 @@ class Stack:
             raise NetworkSettingRefused(f"0 to {len(WITNESSES)} witnesses", field="witnesses")
         if authorities is not None and not 0 <= authorities <= len(TIME_NAMES):
             raise NetworkSettingRefused(f"0 to {len(TIME_NAMES)} time authorities", field="authorities")
+        stack_cases.recorded(self.home, test_clock=test_clock)
         # A node that answers late is left and asked again; that is no news for the person who waits here.
         logging.getLogger("chain").addHandler(logging.NullHandler())
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -250,7 +261,7 @@ class Stack:
             times = self.times.prepare(len(network.rpc_urls), authorities)
             stamping = tuple(one.trusted() for one in times)
             policy = LocalWitnesses.policy(courts)
-            asyncio.run(self._chain(cluster, network, consortium, policy, stamping))
+            asyncio.run(self._chain(cluster, network, consortium, policy, stamping, test_clock))
             port = self._configure(LocalWitnesses.tables(courts) + LocalTimes.tables(times))
             self.witnesses.publish(courts, self.home / deployments.FILE_NAME, self.accepted_path)
             if services:
@@ -312,6 +323,7 @@ class Stack:
         consortium: Consortium,
         policy: WitnessPolicy,
         authorities: tuple[TimeAuthority, ...],
+        test_clock: bool | None,
     ) -> None:
         engine = profile("cometbft")
         async with RpcPool(
@@ -323,8 +335,17 @@ class Stack:
             deployer = load_relayer(self.home / network.state.deployers[0])
             with self._say.step("contracts"):
                 deployment = await self._deploy(evm, deployer, network, consortium, engine.min_gas_price)
+            with self._say.step("cases", policy=stack_cases.label(self.home, test_clock)):
+                target = self._target(network, engine.min_gas_price)
+                cases, fresh = await stack_cases.ensure(
+                    evm, deployer, self.home, target, deployment, test_clock=test_clock
+                )
+                if fresh:
+                    # Services that run already know of no cases; they are started again further down.
+                    for name in SERVICES:
+                        self.stop_service(name)
             with self._say.step("log"):
-                await self._open(evm, deployer, deployment, consortium, engine.min_gas_price)
+                await self._open(evm, deployer, deployment, consortium, cases, engine.min_gas_price)
             with self._say.step("sealing"):
                 await self._publish_hpke(evm, deployer, deployment, consortium, engine.min_gas_price)
                 # Evidence and custody of this home's service; a successor is registered by `log begin`.
@@ -350,12 +371,18 @@ class Stack:
                     self.stop_service(name)
             await deploying.check(evm, deployment)
             return deployment
-        target = deploying.Network(
-            "cometbft", network.evm_chain_id, network.chain_id, rpc, comet, gas_price=gas_price
+        deployment = await deploying.deploy(
+            evm, deployer, self._target(network, gas_price), consortium.rules()
         )
-        deployment = await deploying.deploy(evm, deployer, target, consortium.rules())
         deployment.save(self.home)
         return deployment
+
+    @staticmethod
+    def _target(network: CometNetwork, gas_price: int) -> deploying.Network:
+        return deploying.Network(
+            "cometbft", network.evm_chain_id, network.chain_id, tuple(network.rpc_urls),
+            tuple(network.comet_urls), gas_price=gas_price,
+        )  # fmt: skip
 
     async def _open(
         self,
@@ -363,10 +390,12 @@ class Stack:
         sender: RelayerKey,
         deployment: Deployment,
         consortium: Consortium,
+        cases: CaseRecord,
         gas_price: int,
     ) -> None:
-        """Opens the logs that are not open by proposals that the voting members of this home approve."""
-        proposals = [
+        """Opens what is not open by proposals that the voting members of this home approve."""
+        proposals = await stack_cases.undecided(evm, cases)
+        proposals += [
             open_log(deployment, log.origin, log.operator)
             for log in consortium.logs
             if not await log_is_open(evm, deployment, log.origin)
@@ -416,10 +445,7 @@ class Stack:
                 await send(evm, sender, call, chain_id=chain_id, gas_price=gas_price)
                 return
             except CaseledgerError as error:
-                if (
-                    error.code not in ("ProposalNotReady", "ProposalTooEarly", "TimelockNotOver")
-                    or attempt == 9
-                ):
+                if error.code != "GovernanceTooEarly" or attempt == 9:
                     raise
                 await asyncio.sleep(1.0)
 
@@ -617,7 +643,15 @@ class Stack:
             pid = self.times.alive(name)
             services.append(ServiceState(f"time:{name}", pid, pid is not None, pid is not None))
         return StackState(
-            str(self.home), database, validators, running, moving, self.gateway_url, tuple(services), evidence
+            str(self.home),
+            database,
+            validators,
+            running,
+            moving,
+            self.gateway_url,
+            tuple(services),
+            evidence,
+            stack_cases.shown(self.home),
         )
 
     def _get(self, path: str) -> tuple[int, dict[str, Any] | None]:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cli import local
+from protocol.i18n import language
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -17,6 +18,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     parser.add_argument("--validators", type=int, metavar="N", help="1 – 7")
     parser.add_argument("--witnesses", type=int, metavar="N", help="0 – 4")
     parser.add_argument("--authorities", type=int, metavar="N", help="0 – 2")
+    parser.add_argument(
+        "--test-clock", action="store_true", default=None, help=local.words("test-clock", language())
+    )
 
 
 def run(args: argparse.Namespace) -> int:

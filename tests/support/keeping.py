@@ -170,16 +170,13 @@ async def add_change(k: Keeping, case_id: bytes, kind: str, time: int, **members
     values: dict[str, Any] = {
         "chain_id": CHAIN, "contract": LEDGER, "sequence": next(iter(k.sequence)), "case_id": case_id,
         "kind": kind, "from_stage": int(StageCode.ADMITTED), "time": time, "block_number": 1, "log_index": 0,
-        "transaction_hash": b"\7" * 32, "policy": 1, "version": 2, "stage": int(StageCode.ADMITTED), "since": T,
+        "transaction_hash": b"\7" * 32, "version": 2, "stage": int(StageCode.ADMITTED), "since": T,
         "clock_start": T, "deadline": None, "provisional": False, "court": 0, "open_holds": 0,
         "marked": False, "policy": 1,
     } | members  # fmt: skip
     names = list(values)
-    async with k.admin.acquire() as conn, conn.transaction():
-        # Without the trigger by which the case follows its changes.
-        await conn.execute("SET LOCAL session_replication_role = replica")
-        await conn.execute(
-            f"INSERT INTO cases.change ({', '.join(names)}) VALUES"  # noqa: S608
-            f" ({', '.join(f'${at}' for at in range(1, len(names) + 1))})",
-            *values.values(),
-        )
+    await k.admin.execute(
+        f"INSERT INTO cases.change ({', '.join(names)}) VALUES"  # noqa: S608
+        f" ({', '.join(f'${at}' for at in range(1, len(names) + 1))})",
+        *values.values(),
+    )
