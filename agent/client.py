@@ -20,6 +20,7 @@ from httpx import USE_CLIENT_DEFAULT
 from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.expect import json_value
+from protocol.identifiers import case_commitment
 
 CBOR = "application/cbor"
 MAX_JSON = 32 * 1024 * 1024
@@ -186,6 +187,43 @@ class GatewayClient:
     def case_row(self, case_id: bytes) -> dict[str, Any]:
         """A case's sealed row for the caller; not yet checked."""
         return self._json("GET", f"/v1/cases/{case_id.hex()}/row")
+
+    def case_position(self, case_id: str) -> dict[str, Any]:
+        """Where a case stands, what this organisation could do, what waits (docs/spec/case.md §9)."""
+        return self._json("GET", f"/v1/cases/{case_id}/acts")
+
+    def case_act(
+        self, case_id: str, act: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Hands in an act on a case; its state."""
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        return self._json("POST", f"/v1/cases/{case_id}/acts", body=act, headers=headers, authenticated=False)
+
+    def case_act_state(self, case_id: str, act_id: str) -> dict[str, Any]:
+        """What became of an act on a case."""
+        return self._json("GET", f"/v1/cases/{case_id}/acts/{act_id}")
+
+    def case_list(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """One page of the cases that the caller sees: `{"items": […], "next": cursor or null}`."""
+        return self._json("GET", "/v1/cases", parameters=parameters)
+
+    def case_decisions(self, case_id: bytes) -> list[dict[str, Any]]:
+        """Decisions on a case, first to last, with what is sealed for the caller; not yet checked."""
+        answer = self._json("GET", f"/v1/cases/{case_id.hex()}/decisions")
+        return self._shaped(lambda: [dict(item) for item in answer["items"]])
+
+    def keep_case_decision(self, case_id: bytes, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Hands in a sealed decision; the answer comes when it is durable."""
+        return self._json("POST", f"/v1/cases/{case_id.hex()}/decisions", body=document)
+
+    def case_evidence(self, case_id: bytes, *, most: int = 1000) -> list[dict[str, Any]]:
+        """The entries of a case that the caller may see, newest first."""
+        answer = self._json(
+            "GET", "/v1/evidence",
+            parameters={"case": case_commitment(case_id).hex(), "limit": str(most)},
+            headers={"x-case-id": case_id.hex()},
+        )  # fmt: skip
+        return self._shaped(lambda: [dict(item) for item in answer["items"]])
 
     def status(self) -> dict[str, Any]:
         return self._json("GET", "/v1/status", authenticated=False)

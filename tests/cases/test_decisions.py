@@ -42,8 +42,9 @@ ON = date(2026, 7, 1)
 CASE = b"\x11" * 32
 ALL_NO = RowFlag(63)
 FILED: CaseRow = replace(
-    ROW, reachability=Reachability.UNREACHABLE, flags_stated=ALL_NO, flags=RowFlag(0), total=5_000_000
-)
+    ROW, reachability=Reachability.UNREACHABLE, flags_stated=ALL_NO, flags=RowFlag(0), principal=5_000_000,
+    interest=0, total=5_000_000,
+)  # fmt: skip
 BANK = Viewer(OWNER, Role.BANK.mask)
 
 
