@@ -225,6 +225,21 @@ class GatewayClient:
         )  # fmt: skip
         return self._shaped(lambda: [dict(item) for item in answer["items"]])
 
+    def read_cases(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """One of the routes of readers of cases (docs/spec/http.md); `path` behind `/v1/`."""
+        return self._json("GET", f"/v1/{path}", parameters=parameters)
+
+    def read_case_file(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
+        """The same for what is no JSON: a calendar, a receipt."""
+        return self._request("GET", f"/v1/{path}", parameters=parameters, authenticated=True, limit=MAX_JSON)
+
+    def issue_case_code(self, case_id: str, days: int) -> dict[str, Any]:
+        """A new code for a case's debtor; shown in this answer alone."""
+        return self._json("POST", f"/v1/cases/{case_id}/code", body={"days": days})
+
+    def revoke_case_code(self, case_id: str) -> None:
+        self._request("DELETE", f"/v1/cases/{case_id}/code", authenticated=True, limit=0)
+
     def status(self) -> dict[str, Any]:
         return self._json("GET", "/v1/status", authenticated=False)
 

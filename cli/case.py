@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cli import case_import, case_triage
+from cli import case_import, case_read, case_triage
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -17,10 +17,13 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     case_import.add_verbs(verbs)
     case_triage.add_verbs(verbs)
+    case_read.add_verbs(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one verb; the exit code."""
     if args.verb in case_triage.VERBS:
         return case_triage.run(args)
+    if args.verb in case_read.VERBS:
+        return case_read.run(args)
     return case_import.run(args)

@@ -48,6 +48,9 @@ def filters(
     due_from: Annotated[int | None, Query(alias="dueFrom", **_TIME)] = None,
     paused: Annotated[bool | None, Query(description="a pause is open")] = None,
     provisional: bool | None = None,
+    prefix: Annotated[
+        str | None, Query(pattern=r"^([0-9a-f]{2}){4,32}$", description="how the case id begins")
+    ] = None,
 ) -> Filters:
     """What a list is narrowed to."""
     if product is not None and product not in _PRODUCTS:
@@ -63,6 +66,7 @@ def filters(
         due_from=due_from,
         paused=paused,
         provisional=provisional,
+        prefix=None if prefix is None else bytes.fromhex(prefix),
     )
 
 

@@ -89,6 +89,7 @@ def _kept(filters: Filters, row: dict[str, Any]) -> bool:
             filters.due_before is None or (deadline is not None and deadline < filters.due_before),
             filters.due_from is None or (deadline is not None and deadline >= filters.due_from),
             filters.paused is None or (row["open_holds"] > 0) == filters.paused,
+            filters.prefix is None or row["case_id"].startswith(filters.prefix),
             filters.provisional is None or row["provisional"] == filters.provisional,
         )
     )
@@ -112,6 +113,7 @@ filter_sets = st.builds(
     due_from=st.none() | st.just(NOW - 10 * DAY),
     paused=st.none() | st.booleans(),
     provisional=st.none() | st.booleans(),
+    prefix=st.none() | st.sampled_from([row["case_id"] for row in ROWS]).map(lambda one: bytes(one[:1])),
 )
 
 

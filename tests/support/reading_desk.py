@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +56,7 @@ class Desk:
     owner: Any
     readers: CaseReaders
     clock: Clock
-    logged: list[str] = field(default_factory=list)
+    app: Edge
 
     def headers(self, organisation: int) -> dict[str, str]:
         """A login."""
@@ -82,7 +82,7 @@ class Signs:
 
 
 @asynccontextmanager
-async def desk(pg: PgDatabase, home: Path) -> AsyncIterator[Desk]:
+async def desk(pg: PgDatabase, home: Path, audience: str = AUDIENCE) -> AsyncIterator[Desk]:
     """The routes over an empty case room with one policy."""
     await migrate(pg.dsn("migrator"))
     owner = await asyncpg.connect(pg.superuser_dsn)
@@ -105,14 +105,15 @@ async def desk(pg: PgDatabase, home: Path) -> AsyncIterator[Desk]:
             unproven=RateLimiter(1e9, 1e9, lambda: 0.0),
             limiter=RateLimiter(1e9, 1e9, lambda: 0.0),
             auth=Authenticator(
-                audience=AUDIENCE, domain=DOMAIN, keys=members.key, clock=lambda: float(clock.now)
+                audience=audience, domain=DOMAIN, keys=members.key, clock=lambda: float(clock.now)
             ),
             base=SimpleNamespace(chain=SimpleNamespace(registry=members)),
             cases=SimpleNamespace(readers=readers),
         )
-        transport = httpx.ASGITransport(app=Edge(app, Metrics()))
+        edge = Edge(app, Metrics())
+        transport = httpx.ASGITransport(app=edge)
         async with httpx.AsyncClient(transport=transport, base_url=AUDIENCE) as http:
-            yield Desk(http, pool, owner, readers, clock)
+            yield Desk(http, pool, owner, readers, clock, edge)
     finally:
         await pool.close()
         await owner.close()
