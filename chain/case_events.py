@@ -15,7 +15,7 @@ from chain.bindings import CASE_BATCHES, CASE_LEDGER, AnswerUnreadable, interfac
 from chain.case_record import CaseRecord
 from chain.cursor import EventsWithheld
 from chain.errors import ChainError
-from chain.evm import EventLog, Head, binary, parse_head, parse_log, quantity
+from chain.evm import EventLog, Head, Transport, binary, parse_head, parse_log, quantity
 from chain.rpc import RpcAnswerTooLarge, RpcPool, RpcRefused
 from chain.transactions import Call
 
@@ -66,9 +66,9 @@ class BlockRoot:
     state_root: bytes
 
 
-async def block_root(pool: RpcPool, number: int) -> BlockRoot:
+async def block_root(node: Transport, number: int) -> BlockRoot:
     """A block by its number. Raises BlockNotThere, AnswerUnreadable."""
-    found = await pool.call("eth_getBlockByNumber", [hex(number), False])
+    found = await node.call("eth_getBlockByNumber", [hex(number), False])
     if found is None:
         raise BlockNotThere(str(number), field="block")
     if not isinstance(found, dict) or "stateRoot" not in found:

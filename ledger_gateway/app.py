@@ -27,6 +27,7 @@ from ledger_gateway.api import (
     health,
     my_case,
     reminders,
+    statistics,
     tiles,
 )
 from ledger_gateway.api.schemas import AcceptanceDocument, SubmissionDocument, problems
@@ -40,8 +41,8 @@ from protocol.errors import CaseledgerError
 API_VERSION = "1"
 ROUTERS = (
     evidence.router, blobs.router, acts.router, case_acts.router, case_batches.router, case_decisions.router,
-    cases.router, deadlines.router, my_case.router, reminders.router, directory.router, tiles.router,
-    health.router,
+    cases.router, deadlines.router, my_case.router, reminders.router, statistics.router, directory.router,
+    tiles.router, health.router,
 )  # fmt: skip
 _SUBMIT = "/v1/logs/{logId}/submissions"
 

@@ -16,6 +16,7 @@ from cases.calendar import shipped
 from cases.decisions import Decisions
 from cases.looks import Looks
 from cases.sealed_rows import SealedRows
+from cases.statistics_service import CaseStatistics
 from chain.case_state import CaseReader
 from evidence.errors import OrganisationUnknown
 from ledger_gateway.acts import Relay
@@ -41,6 +42,7 @@ class Cases:
     decisions: Decisions
     looks: Looks
     readers: CaseReaders
+    statistics: CaseStatistics
 
 
 @asynccontextmanager
@@ -71,6 +73,7 @@ async def open_cases(base: Base, relay: Relay) -> AsyncIterator[Cases | None]:
             Decisions(pool, looks, system_clock),
             looks,
             case_readers(pool, contracts, looks, system_clock),
+            CaseStatistics(pool, base.chain.rpc, contracts),
         )
     finally:
         stop.set()
