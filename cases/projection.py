@@ -7,18 +7,15 @@ The chain decides; what it does not say (pauses, what is provisional, what a rev
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from cases.chain_index import CaseIndex
 from cases.errors import CaseIndexDamaged
-from cases.machine import CaseState
-from cases.replay import Change, ChangeKind, after, opened, replayed
+from cases.index_rows import Columns, batch_row, change_of, change_row, policy_row, year_row
+from cases.replay import after, opened, replayed
 from chain.bindings import CASE_BATCHES, CASE_LEDGER, WORK_CALENDAR
 from chain.case_contracts import CaseContracts
 from chain.projection import DecodedEvent
 from storage.db import AnyConnection
-
-_DAYS = 48
 
 
 class CaseProjection:
@@ -37,11 +34,11 @@ class CaseProjection:
             (CASE_BATCHES, "BatchRecalled"): self._recalled,
             (CASE_LEDGER, "PolicyActivated"): self._activated,
             (CASE_LEDGER, "CaseOpened"): self._opened,
-            (CASE_LEDGER, "CaseMoved"): self._moved,
-            (CASE_LEDGER, "CasePaused"): self._paused,
-            (CASE_LEDGER, "CaseResumed"): self._resumed,
-            (CASE_LEDGER, "CaseReversed"): self._reversed,
-            (CASE_LEDGER, "CaseOverdue"): self._overdue,
+            (CASE_LEDGER, "CaseMoved"): self._changed,
+            (CASE_LEDGER, "CasePaused"): self._changed,
+            (CASE_LEDGER, "CaseResumed"): self._changed,
+            (CASE_LEDGER, "CaseReversed"): self._changed,
+            (CASE_LEDGER, "CaseOverdue"): self._changed,
         }
 
     async def __call__(self, conn: AnyConnection, chain_id: int, event: DecodedEvent) -> None:
@@ -50,34 +47,10 @@ class CaseProjection:
     # Rules and days
 
     async def _activated(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        v = event.values
-        await conn.execute(
-            """INSERT INTO cases.policy
-                   (chain_id, contract, version, address, table_hash, test_clock, block_number)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)""",
-            self._index.contracts.chain_id,
-            event.address,
-            v["version"],
-            v["policy"],
-            v["tableHash"],
-            v["testClock"],
-            event.block_number,
-        )
+        await self._insert(conn, "policy", event, policy_row(event))
 
     async def _year(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        v = event.values
-        await conn.execute(
-            """INSERT INTO cases.calendar_year
-                   (chain_id, contract, sequence, year, days, notice, block_number)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)""",
-            self._index.contracts.chain_id,
-            event.address,
-            event.sequence,
-            v["year"],
-            (v["high"] << 256 | v["low"]).to_bytes(_DAYS, "big"),
-            v["notice"].replace("\0", ""),  # PostgreSQL has no such character
-            event.block_number,
-        )
+        await self._insert(conn, "calendar_year", event, year_row(event))
 
     # Batches
 
@@ -85,35 +58,10 @@ class CaseProjection:
         v = event.values
         machine = await self._index.machine(conn, v["policy"])
         first = machine.opened(owner=v["organisation"], product=0, imported=event.time)
-        await self._batch_event(
-            conn,
-            event,
-            recalled=False,
-            values=(v["count"], v["policy"], v["rules"], v["totals"], first.deadline, first.provisional),
-        )
+        await self._insert(conn, "batch_event", event, batch_row(event, first))
 
     async def _recalled(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        await self._batch_event(conn, event, recalled=True, values=(None, None, None, None, None, False))
-
-    async def _batch_event(
-        self, conn: AnyConnection, event: DecodedEvent, *, recalled: bool, values: tuple[Any, ...]
-    ) -> None:
-        await conn.execute(
-            """INSERT INTO cases.batch_event
-                   (chain_id, contract, sequence, root, recalled, organisation, time, block_number,
-                    transaction_hash, count, policy, rules, totals, deadline, provisional)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)""",
-            self._index.contracts.chain_id,
-            event.address,
-            event.sequence,
-            event.values["root"],
-            recalled,
-            event.values["organisation"],
-            event.time,
-            event.block_number,
-            event.transaction_hash,
-            *values,
-        )
+        await self._insert(conn, "batch_event", event, batch_row(event, None))
 
     # Cases
 
@@ -131,7 +79,6 @@ class CaseProjection:
             raise CaseIndexDamaged(
                 "a case of a batch that was not imported", hint="caseledger fsck --rebuild"
             )
-        change = Change(ChangeKind.OPENED, imported, 1, 1, v["deadline"] or None)
         # The contract has proved the leaf: whatever else is written at this place is wrong.
         await conn.execute(
             "DELETE FROM cases.case WHERE root = $1 AND position = $2 AND case_id <> $3",
@@ -151,124 +98,35 @@ class CaseProjection:
             v["product"],
             v["commitment"],
         )
+        change = change_of(event, stage=0, imported=imported)
         state = opened(machine, change, owner=v["owner"], product=v["product"])
-        await self._change(conn, event, change, state, policy=v["policy"], from_stage=0)
+        row = change_row(event, change, state, policy=v["policy"], stage=0)
+        await self._insert(conn, "change", event, row)
 
-    async def _moved(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        v = event.values
-        # An act is by somebody; time alone is nobody.
-        kind = ChangeKind.MOVED if v["organisation"] else ChangeKind.LAPSED
-        change = Change(
-            kind, event.time, v["version"], v["to"], v["deadline"] or None,
-            transition=v["transition"], organisation=v["organisation"],
-        )  # fmt: skip
-        await self._changed(conn, event, change, from_stage=v["from"])
-
-    async def _paused(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        v = event.values
-        await self._stays(
-            conn, event, ChangeKind.PAUSED, None, hold=v["kind"], organisation=v["organisation"]
-        )
-
-    async def _resumed(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        v = event.values
-        await self._stays(
-            conn, event, ChangeKind.RESUMED, v["deadline"] or None, hold=v["kind"],
-            organisation=v["organisation"],
-        )  # fmt: skip
-
-    async def _reversed(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        v = event.values
-        change = Change(
-            ChangeKind.REVERSED, event.time, v["version"], v["to"], v["deadline"] or None,
-            organisation=v["organisation"],
-        )  # fmt: skip
-        await self._changed(conn, event, change, from_stage=v["from"])
-
-    async def _overdue(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        await self._stays(conn, event, ChangeKind.OVERDUE, event.values["deadline"])
-
-    async def _stays(
-        self,
-        conn: AnyConnection,
-        event: DecodedEvent,
-        kind: ChangeKind,
-        deadline: int | None,
-        **more: int,
-    ) -> None:
-        """A change that leaves the case in its stage."""
-        stage = await conn.fetchval("SELECT stage FROM cases.case WHERE case_id = $1", event.values["caseId"])
-        change = Change(kind, event.time, event.values["version"], stage or 0, deadline, **more)
-        await self._changed(conn, event, change, from_stage=stage or 0)
-
-    async def _changed(
-        self, conn: AnyConnection, event: DecodedEvent, change: Change, *, from_stage: int
-    ) -> None:
+    async def _changed(self, conn: AnyConnection, event: DecodedEvent) -> None:
         case_id = event.values["caseId"]
-        row = await conn.fetchrow("SELECT owner, product, policy FROM cases.case WHERE case_id = $1", case_id)
-        if row is None:
+        case = await conn.fetchrow(
+            "SELECT owner, product, policy FROM cases.case WHERE case_id = $1", case_id
+        )
+        if case is None:
             raise CaseIndexDamaged(
                 "an event of a case that did not come to life", hint="caseledger fsck --rebuild"
             )
-        machine = await self._index.machine(conn, row["policy"])
+        machine = await self._index.machine(conn, case["policy"])
         before = replayed(
-            machine, await self._index.changes(conn, case_id), owner=row["owner"], product=row["product"]
+            machine, await self._index.changes(conn, case_id), owner=case["owner"], product=case["product"]
         )
-        if before is None or before.stage != from_stage:
+        if before is None or before.stage != event.values.get("from", before.stage):
             raise CaseIndexDamaged("an event from another stage", hint="caseledger fsck --rebuild")
+        change = change_of(event, stage=before.stage)
         state = after(machine, before, change)
-        await self._change(conn, event, change, state, policy=row["policy"], from_stage=from_stage)
+        row = change_row(event, change, state, policy=case["policy"], stage=before.stage)
+        await self._insert(conn, "change", event, row)
 
-    async def _change(
-        self,
-        conn: AnyConnection,
-        event: DecodedEvent,
-        change: Change,
-        state: CaseState,
-        *,
-        policy: int,
-        from_stage: int,
-    ) -> None:
-        v = event.values
+    async def _insert(self, conn: AnyConnection, table: str, event: DecodedEvent, row: Columns) -> None:
+        values = {"chain_id": self._index.contracts.chain_id, "contract": event.address} | row
+        places = ", ".join(f"${at}" for at in range(1, len(values) + 1))
         await conn.execute(
-            """INSERT INTO cases.change
-                   (chain_id, contract, sequence, case_id, kind, transition, reason, hold, organisation,
-                    co_organisation, from_stage, evidence, statement, note, time, block_number, log_index,
-                    transaction_hash, policy, version, stage, since, clock_start, deadline, provisional,
-                    court, open_holds, marked)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                       $20, $21, $22, $23, $24, $25, $26, $27, $28)""",
-            self._index.contracts.chain_id,
-            event.address,
-            event.sequence,
-            v["caseId"],
-            change.kind,
-            change.transition or None,
-            v.get("reason") or None,
-            change.hold or None,
-            change.organisation or None,
-            v.get("coOrganisation") or None,
-            from_stage,
-            _word(v.get("evidence")),
-            _word(v.get("statement")),
-            _word(v.get("note", v.get("basis"))),
-            event.time,
-            event.block_number,
-            event.log_index,
-            event.transaction_hash,
-            policy,
-            state.version,
-            state.stage,
-            state.since,
-            state.clock.start,
-            state.deadline,
-            state.provisional,
-            state.court,
-            state.open_holds,
-            state.marked,
+            f"INSERT INTO cases.{table} ({', '.join(values)}) VALUES ({places})",  # noqa: S608 - our names
+            *values.values(),
         )
-
-
-def _word(value: bytes | None) -> bytes | None:
-    """A 32-byte value of an act; zero stands for none."""
-    return value if value is not None and any(value) else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from chain.bindings import CASE_BATCHES, CASE_LEDGER, AnswerUnreadable, interface
+from chain.bindings import CASE_BATCHES, CASE_LEDGER, WORK_CALENDAR, AnswerUnreadable, interface
 from chain.case_record import CaseRecord
 from chain.cursor import EventsWithheld
 from chain.errors import ChainError
@@ -38,7 +38,7 @@ class StateNotKept(ChainError):
 
 @dataclass(frozen=True)
 class SeenEvent:
-    """A decoded event and the time of its block."""
+    """A decoded event, its place, and the time of its block."""
 
     contract: str
     name: str
@@ -46,16 +46,23 @@ class SeenEvent:
     block: int
     time: int
     values: dict[str, Any]
+    address: bytes = bytes(20)
+    log_index: int = 0
+    transaction: bytes = bytes(32)
 
 
 @dataclass(frozen=True)
 class CaseEvents:
-    """Every event of both contracts up to a block, each contract's in order of sequence."""
+    """Every event of both contracts up to a block, each contract's in order of sequence.
+
+    `calendar`: those of the calendar, where they were asked for.
+    """
 
     head: Head
     state_root: bytes
     batches: tuple[SeenEvent, ...]
     ledger: tuple[SeenEvent, ...]
+    calendar: tuple[SeenEvent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ async def read_all(
     record: CaseRecord,
     *,
     to_block: int | None = None,
+    calendar: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CaseEvents:
     """Read from the contracts' first block to `to_block`, the newest final one if None.
@@ -95,28 +103,34 @@ async def read_all(
         raise BlockNotThere(
             f"{last}: events are from {record.block} to {newest}", field="block", hint="--to-block"
         )
-    reader = _Reader(pool, record)
+    reader = _Reader(pool, record, calendar=calendar)
     end = await block_root(pool, last)
     at = record.block
     while at <= last:
         at = await reader.page(at, last)
         if progress is not None:
             progress(at - 1, last)
-    for name in (CASE_BATCHES, CASE_LEDGER):
+    for name in reader.seen:
         await reader.require_whole(name, last)
     # The block that was named at the beginning is still there: what was read hangs on it.
     if (await block_root(pool, last)).head.hash != end.head.hash:
         raise AnswerUnreadable(f"block {last} changed while events were read")
     return CaseEvents(
-        end.head, end.state_root, tuple(reader.seen[CASE_BATCHES]), tuple(reader.seen[CASE_LEDGER])
+        end.head,
+        end.state_root,
+        tuple(reader.seen[CASE_BATCHES]),
+        tuple(reader.seen[CASE_LEDGER]),
+        tuple(reader.seen.get(WORK_CALENDAR, ())),
     )
 
 
 class _Reader:
-    def __init__(self, pool: RpcPool, record: CaseRecord) -> None:
+    def __init__(self, pool: RpcPool, record: CaseRecord, *, calendar: bool) -> None:
         self._pool = pool
         contracts = record.contracts
         self._at = {CASE_BATCHES: contracts.batches, CASE_LEDGER: contracts.ledger}
+        if calendar:
+            self._at[WORK_CALENDAR] = contracts.calendar
         self._names = {address: name for name, address in self._at.items()}
         self._size = min(_FIRST_PAGE, pool.profile.max_log_range)
         self._url = ""
@@ -171,7 +185,12 @@ class _Reader:
         if values["sequence"] != due:
             raise self._withheld(name, due)
         block = entry.block_number
-        self.seen[name].append(SeenEvent(name, event.name, due, block, times[block], values))
+        self.seen[name].append(
+            SeenEvent(
+                name, event.name, due, block, times[block], values,
+                entry.address, entry.log_index, entry.transaction_hash,
+            )
+        )  # fmt: skip
 
     async def require_whole(self, name: str, block: int) -> None:
         """The contract's own count, in the state of the block, is what was shown.

@@ -380,12 +380,20 @@ class EventCursor:
         log.warning("events: rewound from block %d to %d", changed, above)
 
 
-async def rebuild(database: Pool, pool: RpcPool, sources: Sequence[EventSource]) -> int:
+async def rebuild(
+    database: Pool,
+    pool: RpcPool,
+    sources: Sequence[EventSource],
+    forget: Callable[[AnyConnection], Awaitable[None]] | None = None,
+) -> int:
     """Drop the index and read it again from the chain; the number of events read. For `fsck --rebuild`.
 
-    `sources`: all of one chain that this database follows.
+    `sources`: all of one chain that this database follows. `forget`: drops, in the same transaction, what
+    hangs on no block.
     """
     async with database.acquire() as conn, conn.transaction():
+        if forget is not None:
+            await forget(conn)
         for chain_id in sorted({source.chain_id for source in sources}):
             await conn.execute("delete from chain.cursor where chain_id = $1", chain_id)
             await conn.execute("delete from chain.block where chain_id = $1", chain_id)

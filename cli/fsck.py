@@ -32,7 +32,7 @@ _TEXTS = {
     "looked": Text(
         "已核对：日志 {logs}，叶 {leaves}，提交 {submissions}，正文 {bodies}，批次 {batches}，"
         "收据证明 {proofs}，检查点 {checkpoints}，联署 {cosignatures}，时间戳 {tokens}，"
-        "证据记录时间戳 {records}，密文块 {chunks}",
+        "证据记录时间戳 {records}，密文块 {chunks}，案件 {cases}",
         "checked: logs {logs}, leaves {leaves}, submissions {submissions}, bodies {bodies}, "
         "batches {batches}, receipt proofs {proofs}, checkpoints {checkpoints}, cosignatures {cosignatures}, "
         "time tokens {tokens}, record stamps {records}, chunks {chunks}",
@@ -91,7 +91,7 @@ def lines(report: FsckReport, lang: Language) -> Iterator[str]:
     """The report for a person."""
     counts = (
         "logs", "leaves", "submissions", "bodies", "batches", "proofs", "checkpoints", "cosignatures",
-        "tokens", "records", "chunks",
+        "tokens", "records", "chunks", "cases",
     )  # fmt: skip
     yield _TEXTS["looked"].format(lang, **{name: getattr(report, name) for name in counts})
     if report.renewals:

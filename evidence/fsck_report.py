@@ -74,7 +74,7 @@ class Renewal:
 
 COUNTS = (
     "logs", "leaves", "submissions", "bodies", "groups", "batches", "anchors", "proofs", "checkpoints",
-    "cosignatures", "tokens", "records", "chunks", "statements",
+    "cosignatures", "tokens", "records", "chunks", "statements", "cases",
 )  # fmt: skip
 
 
@@ -96,6 +96,7 @@ class FsckReport:
     records: int = 0
     chunks: int = 0
     statements: int = 0
+    cases: int = 0
     chain_compared: bool = False
     promises_verified: bool = False
     rebuilt: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
+from cases import fsck as cases_fsck
 from chain import cursor
 from chain.case_record import CaseRecord
 from chain.deployment import Deployment
@@ -104,7 +105,9 @@ async def check(
     """
     async with open_tools(settings, "sealer" if rebuild else "reader") as tools:
         if rebuild and with_chain:
-            await cursor.rebuild(tools.pool, tools.rpc, event_sources(tools.deployment, tools.cases))
+            sources = event_sources(tools.deployment, tools.cases)
+            forget = None if tools.cases is None else cases_fsck.forget
+            await cursor.rebuild(tools.pool, tools.rpc, sources, forget)
         options = _options(settings, tools, rebuild=rebuild, with_content=with_content, progress=progress)
         if rebuild and with_chain:
             options = replace(
@@ -112,13 +115,17 @@ async def check(
             )
         contract = tools.contract if with_chain else None
         if not rebuild:
-            return await fsck.run(tools.pool, contract, options)
-        owners = await connect_pool(dsn(settings, "migrator"), min_size=1, max_size=1)
-        try:
-            async with owners.acquire() as owner:
-                return await fsck.run(tools.pool, contract, options, owner)
-        finally:
-            await owners.close()
+            report = await fsck.run(tools.pool, contract, options)
+        else:
+            owners = await connect_pool(dsn(settings, "migrator"), min_size=1, max_size=1)
+            try:
+                async with owners.acquire() as owner:
+                    report = await fsck.run(tools.pool, contract, options, owner)
+            finally:
+                await owners.close()
+        if tools.cases is not None and with_chain:
+            await cases_fsck.check(tools.pool, tools.rpc, tools.cases, report)
+        return report
 
 
 def _options(

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from cases import fsck
 from cases.events import case_events
 from chain.bindings import CASE_BATCHES, CASE_LEDGER, interface
 from chain.case_acts import mark_overdue
@@ -27,6 +28,7 @@ from chain.engines import profile
 from chain.evm import Evm
 from chain.networks.cometbft import CometNetwork
 from chain.rpc import Answer, RpcPool
+from evidence.fsck_report import FsckReport
 from protocol.case_acts import Import, Recall
 from storage.db import Pool, connect_pool, migrate
 from tests.conftest import PgDatabase
@@ -173,6 +175,81 @@ def test_a_rebuild_reads_both_indexes_again_and_finds_the_same(lived: Lived, tab
             assert await rebuild(db, pool, lived.sources) == events
             assert await rows(db) == before
             assert all(before.values())
+
+    asyncio.run(check())
+
+
+async def findings(db: Pool, pool: RpcPool, lived: Lived) -> dict[str, str]:
+    """What `fsck` says of the index: code by place."""
+    report = FsckReport()
+    await fsck.check(db, pool, lived.record, report)
+    return {finding.place: finding.code for finding in report.findings}
+
+
+DAMAGE = {
+    "a stage": ("UPDATE cases.case SET stage = 44 WHERE version = 2", {"CaseRowMismatch"}),
+    "a deadline": ("UPDATE cases.case SET deadline = deadline + 60 WHERE deadline > 0", {"CaseRowMismatch"}),
+    "an owner": ("UPDATE cases.case SET owner = 9", {"CaseRowMismatch"}),
+    "an unlisted case": ("UPDATE cases.case SET listed = false", {"CaseRowMismatch"}),
+    "a case that nobody brought": (
+        "INSERT INTO cases.case (case_id, root, position, owner, product, commitment, listed)"
+        " VALUES (sha256('x'), sha256('y'), 0, 1, 1, sha256('z'), true)",
+        {"CaseRowUnknown"},
+    ),
+    "no case": ("DELETE FROM cases.case", {"CaseRowMissing"}),
+    "who acted": ("UPDATE cases.change SET organisation = 9 WHERE kind = 'moved'", {"CaseRowMismatch"}),
+    "a time": ("UPDATE cases.change SET time = time - 1 WHERE kind = 'paused'", {"CaseRowMismatch"}),
+    "a lost step": ("DELETE FROM cases.change WHERE kind = 'overdue'", {"CaseRowMissing", "CaseRowMismatch"}),
+    "an invented step": (
+        "INSERT INTO cases.change SELECT (h).* FROM"
+        " (SELECT jsonb_populate_record(c, '{\\"sequence\\": 9999}') AS h FROM cases.change c"
+        " ORDER BY sequence DESC LIMIT 1) AS one",
+        {"CaseRowUnknown"},
+    ),
+    "another policy": ("UPDATE cases.policy SET table_hash = sha256('x')", {"CaseRowMismatch"}),
+    "a day": ("UPDATE cases.calendar_year SET days = set_byte(days, 47, 0)", {"CaseRowMismatch"}),
+    "a lost year": ("DELETE FROM cases.calendar_year WHERE year = 2026", {"CaseRowMissing"}),
+    "a recall": ("DELETE FROM cases.batch_event WHERE recalled", {"CaseRowMissing"}),
+    "totals": ("UPDATE cases.batch_event SET totals = sha256('x') WHERE NOT recalled", {"CaseRowMismatch"}),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_fsck_finds_what_somebody_changed_and_a_rebuild_puts_it_right(
+    lived: Lived, tables: PgDatabase, name: str
+) -> None:
+    statement, codes = DAMAGE[name]
+
+    async def check() -> None:
+        async with worker_of(tables) as db, lived.pool() as pool:
+            await rebuild(db, pool, lived.sources, fsck.forget)
+            before = await rows(db)
+            assert await findings(db, pool, lived) == {}
+            owner = await connect_pool(tables.superuser_dsn, max_size=1)
+            await owner.execute(statement)
+            await owner.close()
+            found = await findings(db, pool, lived)
+            assert set(found.values()) == codes
+            await rebuild(db, pool, lived.sources, fsck.forget)
+            assert await findings(db, pool, lived) == {}
+            assert await rows(db) == before
+
+    asyncio.run(check())
+
+
+def test_fsck_says_that_nothing_was_read_yet_and_believes_no_node_that_keeps_back(
+    lived: Lived, tables: PgDatabase
+) -> None:
+    async def check() -> None:
+        async with worker_of(tables) as db, lived.pool() as pool, lived.pool(WithholdingPool) as liar:
+            report = FsckReport()
+            await fsck.check(db, pool, lived.record, report)
+            assert [note.code for note in report.notes] == ["CaseIndexNotRead"]
+            await drain(db, pool, *lived.sources)
+            assert isinstance(liar, WithholdingPool)
+            liar.hidden = interface(CASE_LEDGER).event("CaseOverdue").topic
+            with pytest.raises(EventsWithheld):
+                await fsck.check(db, liar, lived.record, report)
 
     asyncio.run(check())
 
