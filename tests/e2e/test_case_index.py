@@ -202,7 +202,7 @@ DAMAGE = {
     "a lost step": ("DELETE FROM cases.change WHERE kind = 'overdue'", {"CaseRowMissing", "CaseRowMismatch"}),
     "an invented step": (
         "INSERT INTO cases.change SELECT (h).* FROM"
-        " (SELECT jsonb_populate_record(c, '{\\"sequence\\": 9999}') AS h FROM cases.change c"
+        " (SELECT jsonb_populate_record(c, jsonb_build_object('sequence', 9999)) AS h FROM cases.change c"
         " ORDER BY sequence DESC LIMIT 1) AS one",
         {"CaseRowUnknown"},
     ),
