@@ -11,6 +11,7 @@ is one; without either the agent believes the gateway and says so (docs/threat-m
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,15 @@ def load_pins(path: Path) -> dict[int, bytes]:
         return {int(index): parse_hex32(value, "pin") for index, value in document.items()}
     except (ValueError, AttributeError, TypeError):
         raise MalformedInput("pins: a JSON object from index to hex is expected", field=path.name) from None
+
+
+def save_pins(path: Path, pins: Mapping[int, bytes]) -> None:
+    """Writes pinned HPKE keys (32 bytes by organisation index), whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    document = {str(index): key.hex() for index, key in sorted(pins.items())}
+    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def choose_recipients(

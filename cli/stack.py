@@ -22,6 +22,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from agent.intake.party import PINS
 from agent.keys import (
     Key,
     KeyLabel,
@@ -33,6 +34,7 @@ from agent.keys import (
     new_key,
     save_key,
 )
+from agent.store import save_pins
 from chain import consortium as consortiums
 from chain import deploy as deploying
 from chain import deployment as deployments
@@ -348,6 +350,7 @@ class Stack:
                 await self._open(evm, deployer, deployment, consortium, cases, engine.min_gas_price)
             with self._say.step("sealing"):
                 await self._publish_hpke(evm, deployer, deployment, consortium, engine.min_gas_price)
+                self._pin(consortium)
                 # Evidence and custody of this home's service; a successor is registered by `log begin`.
                 first = consortium.logs[0].origin
                 for log in consortium.logs:
@@ -436,6 +439,13 @@ class Stack:
             await self._sent(
                 evm, sender, Call(deployment.registry.address, data), deployment.chain_id, gas_price
             )
+
+    def _pin(self, consortium: Consortium) -> None:
+        """The members' sealing keys for the home's agent, from the consortium's own file; kept if there."""
+        path = self.home.joinpath(*PINS)
+        if not path.exists():
+            members = enumerate(consortium.members, start=1)
+            save_pins(path, {index: member.hpke for index, member in members if member.hpke is not None})
 
     @staticmethod
     async def _sent(evm: Evm, sender: RelayerKey, call: Call, chain_id: int, gas_price: int) -> None:
@@ -709,4 +719,5 @@ key = "{agent}-act"
 auth_key = "{agent}-auth"
 hpke_key = "{agent}-hpke"
 gateways = ["http://127.0.0.1:{port}"]
+intake_to = [1]
 """

@@ -29,10 +29,10 @@ from storage.db import AnyConnection, Pool
 from verifier.attestation import TokenAttestation, Where
 from verifier.receipt import Attestation
 from verifier.timetoken import BEFORE_BLOCK, check_token
+from verifier.timetoken_cms import MAX_REVOCATION
 from verifier.timetoken_errors import TokenAlgorithmMismatch
 from verifier.timetoken_path import load
 from verifier.timetoken_request import ANSWER_TYPE, MAX_ANSWER, REQUEST_TYPE, TimeRequest, token_of
-from verifier.timetoken_revocation import MAX_REVOCATION
 from verifier.trust_payload import TimeAuthority
 
 ASK_SECONDS = 15.0

@@ -19,18 +19,21 @@ SETTING = "intake_to"
 
 
 def organisation_of(home: Path, given: int | None) -> int:
-    """The organisation whose claims are imported: as given, or the one that all act keys here belong to.
+    """The organisation whose claims are imported: as given, or that of the setting `key`, or the one that all
+    act keys here belong to.
 
     Raises:
         KeyNotFound, MalformedInput
     """
     if given is not None:
         return expect.uint(given, "organisation", expect.UINT32_MAX, minimum=1)
-    found = {
-        key.label.organisation
+    by_name = {
+        key.label.name: key.label.organisation
         for key in list_keys(home / "keys")
         if isinstance(key, Secp256k1Key) and key.label.purpose == "act" and key.label.organisation
     }
+    named = by_name.get(str(read_table(home).get("key")))
+    found = set(by_name.values()) if named is None else {named}
     if len(found) != 1:
         raise KeyNotFound(
             f"act keys of {len(found)} organisations here",
