@@ -18,6 +18,7 @@ import httpx
 from httpx import USE_CLIENT_DEFAULT
 
 from agent.errors import GatewayAnswerInvalid, GatewayRefused, GatewayUnreachable
+from agent.refusals import refusal
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.expect import json_value
 from protocol.identifiers import case_commitment
@@ -146,6 +147,30 @@ class GatewayClient:
         """Has a signed Import or Recall relayed; the act's state at the gateway."""
         return self._json("POST", f"/v1/case-batches/{root.hex()}/acts", body=act)
 
+    def case_position(self, case_id: str) -> dict[str, Any]:
+        """Where a case stands, what this organisation could do, what waits (docs/spec/case.md §9)."""
+        return self._json("GET", f"/v1/cases/{case_id}/acts")
+
+    def case_act(
+        self, case_id: str, act: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Hands in an act on a case; its state."""
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        return self._json("POST", f"/v1/cases/{case_id}/acts", body=act, headers=headers, authenticated=False)
+
+    def check_case_act(self, case_id: str, act: Mapping[str, Any]) -> dict[str, Any]:
+        """Whether an act would be taken; it has no signatures."""
+        return self._json("POST", f"/v1/cases/{case_id}/acts/check", body=act)
+
+    def case_act_state(self, case_id: str, act_id: str) -> dict[str, Any]:
+        """What became of an act on a case."""
+        return self._json("GET", f"/v1/cases/{case_id}/acts/{act_id}")
+
+    def waiting_case_acts(self) -> list[dict[str, Any]]:
+        """Acts that wait for a second signature and name this organisation."""
+        answer = self._json("GET", "/v1/case-acts/waiting")
+        return self._shaped(lambda: [dict(item) for item in answer["items"]])
+
     def put_chunk(self, cid: str, data: bytes) -> None:
         self._request(
             "PUT", f"/v1/blobs/{cid}", content=data,
@@ -187,21 +212,6 @@ class GatewayClient:
     def case_row(self, case_id: bytes) -> dict[str, Any]:
         """A case's sealed row for the caller; not yet checked."""
         return self._json("GET", f"/v1/cases/{case_id.hex()}/row")
-
-    def case_position(self, case_id: str) -> dict[str, Any]:
-        """Where a case stands, what this organisation could do, what waits (docs/spec/case.md §9)."""
-        return self._json("GET", f"/v1/cases/{case_id}/acts")
-
-    def case_act(
-        self, case_id: str, act: Mapping[str, Any], *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Hands in an act on a case; its state."""
-        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
-        return self._json("POST", f"/v1/cases/{case_id}/acts", body=act, headers=headers, authenticated=False)
-
-    def case_act_state(self, case_id: str, act_id: str) -> dict[str, Any]:
-        """What became of an act on a case."""
-        return self._json("GET", f"/v1/cases/{case_id}/acts/{act_id}")
 
     def case_list(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         """One page of the cases that the caller sees: `{"items": […], "next": cursor or null}`."""
@@ -367,7 +377,7 @@ class GatewayClient:
             ) as answer:  # fmt: skip
                 data = _read(answer, MAX_JSON if answer.status_code >= 400 else limit)
                 if answer.status_code >= 400:
-                    raise _refusal(answer, data)
+                    raise refusal(answer, data)
                 if answer.status_code >= 300:
                     raise GatewayAnswerInvalid("the gateway redirects; give its real address")
                 return data
@@ -385,30 +395,6 @@ def _read(answer: httpx.Response, limit: int) -> bytes:
         if len(data) > limit:
             raise GatewayAnswerInvalid(f"the answer is longer than {limit} bytes")
     return bytes(data)
-
-
-def _refusal(answer: httpx.Response, data: bytes) -> GatewayRefused:
-    """A problem document, or what little can be said without one. Texts are the gateway's, cut short."""
-    try:
-        document = json_value(data, "answer", max_bytes=MAX_JSON) if data else {}
-    except MalformedInput:
-        document = {}
-    if not isinstance(document, dict):
-        document = {}
-
-    def word(name: str, length: int) -> str | None:
-        value = document.get(name)
-        return "".join(c for c in value if c.isprintable())[:length] if isinstance(value, str) else None
-
-    after = answer.headers.get("retry-after", "")
-    return GatewayRefused(
-        word("code", 64) or f"Http{answer.status_code}",
-        word("detail", 500) or word("title", 200) or f"status {answer.status_code}",
-        status=answer.status_code,
-        field=word("field", 100),
-        hint=word("hint", 300),
-        retry_after=float(after) if after.isdigit() else None,
-    )
 
 
 def _log_info(item: Mapping[str, Any]) -> LogInfo:

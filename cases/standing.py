@@ -5,21 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cases import access, deadlines, explain
+from cases import access, deadlines, words
 from cases.calendar import WorkCalendar
-from cases.citations import cite
-from cases.errors import CalendarYearUnknown
 from cases.lifecycle import Lifecycle
 from cases.machine import CaseState, Clock, HoldRecord, Previous
 from chain.case_state import EXTENDED, MARKED, PROVISIONAL, REVERSIBLE, ChainCase, ChainHold
 from protocol.i18n import Text
-
-_ENTERED = Text("进入「{stage}」", "entering “{stage}”")
-_BACK = Text("步骤被撤回前", "a step that was taken back")
-_PROVISIONAL = Text(
-    "该年度工作日历尚未公布，截止日可能顺延，最早为所示时间。",
-    "The working days of that year are not published yet: the deadline may move, to no earlier than this.",
-)
 
 
 def state_of(case: ChainCase, holds: tuple[ChainHold, ...]) -> CaseState:
@@ -101,27 +92,4 @@ def standing(
     case_id: bytes, state: CaseState, policy: int, life: Lifecycle, calendar: WorkCalendar
 ) -> Standing:
     """With the sentence that explains the deadline."""
-    return Standing(case_id, state, policy, life, _why(state, life, calendar))
-
-
-def _why(state: CaseState, life: Lifecycle, calendar: WorkCalendar) -> Text:
-    stage = life.stages[state.stage]
-    length = state.clock.length
-    if stage.clock is None or length is None:
-        return Text("", "")
-    if state.provisional:
-        return _PROVISIONAL
-    holds = tuple(deadlines.Hold(hold.start, hold.until) for hold in state.clock.holds)
-    try:
-        deadline = deadlines.compute(calendar, state.clock.start, length, holds)
-    except CalendarYearUnknown:
-        return _PROVISIONAL
-    if deadline.time != state.deadline:
-        # The chain's calendar is another edition than ours: its deadline counts, and ours explains nothing.
-        return Text("", "")
-    event = Text(_ENTERED.zh.format(stage=stage.label.zh), _ENTERED.en.format(stage=stage.label.en))
-    reason = explain.Reason(stage.clock.label, cite(stage.clock.article), event)
-    names = [life.holds[hold.kind].label if hold.kind else _BACK for hold in state.clock.holds]
-    return Text(
-        explain.sentence(reason, deadline, "zh", names), explain.sentence(reason, deadline, "en", names)
-    )
+    return Standing(case_id, state, policy, life, words.why(life, state, calendar))

@@ -169,10 +169,14 @@ def _parser(argv: Sequence[str], lang: str) -> argparse.ArgumentParser:
 
 def _report(error: CaseledgerError, lang: str, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(error.as_dict(), ensure_ascii=False), file=sys.stderr)
+        print(json.dumps({**error.as_dict(), **error.more}, ensure_ascii=False), file=sys.stderr)
         return
     where = f" ({error.field})" if error.field else ""
     print(f"{error.code}: {error.detail}{where}", file=sys.stderr)
+    rule = error.more.get("rule")
+    if isinstance(rule, dict):
+        cited = rule["cite"][lang]
+        print(rule["text"][lang] + (f" ({cited})" if cited else ""), file=sys.stderr)
     if error.hint:
         print(f"{_TEXTS[lang]['hint']}: {error.hint}", file=sys.stderr)
 
