@@ -172,10 +172,18 @@ def trusted_logs(trust: TrustFile) -> dict[bytes, TrustedLog]:
 
 
 def hpke_key(home: Path, name: str | None, organisation: int) -> X25519Key:
-    """The key that opens content wrapped to this organisation."""
-    name = name or read_table(home).get("hpke_key")
+    """The key that opens content wrapped to this organisation: as named, or of the settings where that is this
+    organisation's, or the first here that is.
+
+    Raises:
+        KeyNotFound
+    """
     if name is not None:
-        return load_x25519(key_path(home / "keys", str(name)))
+        return load_x25519(key_path(home / "keys", name))
+    if (setting := read_table(home).get("hpke_key")) is not None:
+        key = load_x25519(key_path(home / "keys", str(setting)))
+        if key.label.organisation in (None, organisation):
+            return key
     for candidate in _keys(home / "keys"):
         if isinstance(candidate, X25519Key) and candidate.label.organisation == organisation:
             return candidate
