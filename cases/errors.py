@@ -181,6 +181,20 @@ class CaseCodeExpired(CaseledgerError):
     title = "case code expired"
 
 
+class CaseEventNotHere(CaseledgerError):
+    """The case has no event of this number."""
+
+    http_status = 404
+    title = "no such event of this case"
+
+
+class CaseReceiptNotPossible(CaseledgerError):
+    """The case has moved on, and no node holds its state after this event any more."""
+
+    http_status = 409
+    title = "state after this event is gone"
+
+
 class PolicyUnknown(CaseledgerError):
     """No policy version of this number is in force here, or none at all yet."""
 

@@ -37,12 +37,7 @@ async def capture_clique(
 
     Raises ProofNotCaptured, Lied, and what the state is refused for.
     """
-    signers = trusted_addresses(trusted, height) or await signers_at(pool, height)
-    following = max(clique.headers_needed(len(signers)) - 1, pool.profile.proof_following)
-    following = min(following, clique.MAX_HEADERS - 1)
-    trusted_addresses(trusted, height, height + following)
-    await _until(pool, height + following, time.monotonic() + wait)
-    headers = [await _header(pool, number, signers) for number in range(height, height + following + 1)]
+    headers, signers = await headers_on_top(pool, height, trusted, wait)
     pairs = [(address, 1) for address in signers]
     try:
         final = MptCliqueProof(tuple(headers), (), (), (), ()).final(pairs, "")
@@ -55,6 +50,22 @@ async def capture_clique(
         return MptCliqueProof(tuple(headers), log, link, registry, key)
 
     return await open_state(pool, wanted, final, block, pairs, trusted, proof)
+
+
+async def headers_on_top(
+    pool: RpcPool, height: int, trusted: TrustedChain | None, wait: float
+) -> tuple[list[bytes], list[bytes]]:
+    """The header of this height with as many on top as make it firm, and who may seal them.
+
+    Raises ProofNotCaptured, Lied.
+    """
+    signers = trusted_addresses(trusted, height) or await signers_at(pool, height)
+    following = max(clique.headers_needed(len(signers)) - 1, pool.profile.proof_following)
+    following = min(following, clique.MAX_HEADERS - 1)
+    trusted_addresses(trusted, height, height + following)
+    await _until(pool, height + following, time.monotonic() + wait)
+    headers = [await _header(pool, number, signers) for number in range(height, height + following + 1)]
+    return headers, signers
 
 
 async def _until(pool: RpcPool, height: int, deadline: float) -> None:

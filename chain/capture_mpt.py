@@ -81,9 +81,9 @@ async def open_state(
     make: Maker,
 ) -> CapturedBatch:
     """The state of a block whose header is verified: codes, link and keys, asked for under `block`."""
-    log_proof = await _eth_proof(pool, wanted.deployment.evidence_log.address, [wanted.link_position], block)
+    log_proof = await eth_proof(pool, wanted.deployment.evidence_log.address, [wanted.link_position], block)
     registry = wanted.deployment.registry.address
-    registry_proof = await _eth_proof(pool, registry, list(wanted.keys.values()), block)
+    registry_proof = await eth_proof(pool, registry, list(wanted.keys.values()), block)
     wanted.check_code("EvidenceLog", log_proof.code_hash(final))
     wanted.check_code("ConsortiumRegistry", registry_proof.code_hash(final))
     link = wanted.check_link(log_proof.word(final, 0), final.height)
@@ -102,7 +102,7 @@ async def open_state(
 
 
 @dataclass(frozen=True)
-class _EthProof:
+class EthProof:
     url: str
     contract: bytes
     positions: tuple[bytes, ...]
@@ -123,9 +123,9 @@ class _EthProof:
             raise Lied(self.url, error.code) from None
 
 
-async def _eth_proof(
+async def eth_proof(
     pool: RpcPool, contract: bytes, positions: Sequence[bytes], block: str | dict[str, Any]
-) -> _EthProof:
+) -> EthProof:
     """`eth_getProof` (EIP-1186): nodes of the account and of each slot, root first."""
     try:
         answer = await pool.ask(
@@ -142,7 +142,7 @@ async def _eth_proof(
             raise ValueError
     except (KeyError, TypeError, ValueError, CaseledgerError):
         raise Lied(answer.url, "proof of another shape") from None
-    return _EthProof(answer.url, contract, tuple(positions), account, slots)
+    return EthProof(answer.url, contract, tuple(positions), account, slots)
 
 
 def header_rlp(block: Mapping[str, Any]) -> bytes:

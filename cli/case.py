@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cli import case_act, case_import, case_read, case_triage
+from cli import case_act, case_import, case_read, case_triage, case_verify
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -19,6 +19,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     case_triage.add_verbs(verbs)
     case_read.add_verbs(verbs)
     case_act.add_verbs(verbs)
+    case_verify.add_verbs(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,4 +30,6 @@ def run(args: argparse.Namespace) -> int:
         return case_read.run(args)
     if args.verb in case_act.VERBS:
         return case_act.run(args)
+    if args.verb in case_verify.VERBS:
+        return case_verify.run(args)
     return case_import.run(args)

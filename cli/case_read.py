@@ -82,13 +82,14 @@ def _add_filters(one: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one verb; the exit code."""
     lang = language(getattr(args, "lang", None))
-    with _connected(args) as client:
+    with connected(args) as client:
         verbs = {"list": _list, "show": _show, "timeline": _timeline, "deadlines": _deadlines, "code": _code}
         return verbs[args.verb](args, client, lang)
 
 
 @contextmanager
-def _connected(args: argparse.Namespace) -> Iterator[GatewayClient]:
+def connected(args: argparse.Namespace) -> Iterator[GatewayClient]:
+    """The first gateway of the organisation whose agent this home is, logged in."""
     from agent.client import GatewayClient
     from agent.errors import ArgumentRefused, KeyNotFound
     from agent.login import LoginTokens

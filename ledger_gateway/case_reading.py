@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from cases.codes import Codes
 from cases.looks import Looks
 from cases.reading import Reading
+from cases.receipts import Receipts
 from chain.case_contracts import CaseContracts
+from ledger_gateway.context import Chain
 from ledger_gateway.rate import RateLimiter
 from storage.db import Pool
 
@@ -24,11 +26,15 @@ class CaseReaders:
     reading: Reading
     codes: Codes
     looks: Looks
+    receipts: Receipts
     wrong_codes: RateLimiter
     now: Callable[[], int]
 
 
-def case_readers(pool: Pool, contracts: CaseContracts, looks: Looks, now: Callable[[], int]) -> CaseReaders:
+def case_readers(
+    pool: Pool, chain: Chain, contracts: CaseContracts, looks: Looks, now: Callable[[], int]
+) -> CaseReaders:
     """Readers of one case room; whoever made `looks` runs its loop."""
     wrong = RateLimiter(WRONG_CODES_PER_SECOND, WRONG_CODES_AT_ONCE, time.monotonic)
-    return CaseReaders(Reading(pool, contracts), Codes(pool), looks, wrong, now)
+    receipts = Receipts(pool, chain.rpc, chain.deployment.network_id, contracts)
+    return CaseReaders(Reading(pool, contracts), Codes(pool), looks, receipts, wrong, now)

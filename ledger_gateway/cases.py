@@ -72,7 +72,7 @@ async def open_cases(base: Base, relay: Relay) -> AsyncIterator[Cases | None]:
             CaseBatches(intake, Batches(pool, persons, looks, system_clock), relay, contracts),
             Decisions(pool, looks, system_clock),
             looks,
-            case_readers(pool, contracts, looks, system_clock),
+            case_readers(pool, base.chain, contracts, looks, system_clock),
             CaseStatistics(pool, base.chain.rpc, contracts),
         )
     finally:

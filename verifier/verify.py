@@ -55,7 +55,7 @@ def verify_receipt(
     found: dict[str, Verdict] = {}
     known: list[Known | None] = []
     parsed = _step1_receipt(receipt, found, known)
-    anchor = _step1_trust(trust, at, found)
+    anchor = trust_step(trust, at, found)
     rules = renewal.ignoring(anchor.payload if anchor else None, at, ignore_sha256, ignore_sm3, mldsa)
     ignored = rules.ignored
     facts: Facts = {"ignoredAlgorithm": ",".join(ignored)} if ignored else {}
@@ -158,7 +158,8 @@ def _signed_trust(data: bytes) -> TrustFile:
     return trust
 
 
-def _step1_trust(data: bytes, at: int, found: dict[str, Verdict]) -> TrustFile | None:
+def trust_step(data: bytes, at: int, found: dict[str, Verdict]) -> TrustFile | None:
+    """Step 1 for the trust file: signatures, quorum, window."""
     anchor: TrustFile | None = None
     with Step("trust-file", found) as step:
         try:

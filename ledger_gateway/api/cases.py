@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from cases import reading
 from cases.codes import DEFAULT_DAYS, MOST_DAYS
@@ -17,6 +17,7 @@ from ledger_gateway.api.schemas import Strict, problems
 from ledger_gateway.problems import Forbidden, InvalidRequest
 from protocol.acts import Role
 
+CBOR = "application/cbor"
 router = APIRouter(prefix="/v1", tags=["cases"])
 READ = problems(401, 404, 422, 429, 503)
 _PRODUCTS = {product.name: product.code for product in LIFECYCLE_V1.products.values()}
@@ -100,7 +101,25 @@ async def case_timeline(case_id: str, readers: deps.ReadersDep, viewer: deps.Vie
     """Every event with its words, its deadline and where on the chain it stands."""
     found = await readers.reading.find(viewer, deps.case_of(case_id))
     await readers.looks.note(found.case_id, viewer.organisation, readers.now())
-    return reading.timeline(found)
+    return reading.timeline(found, await readers.receipts.kept(found.case_id))
+
+
+@router.get(
+    "/cases/{case_id}/timeline/{sequence}/receipt",
+    summary="An event's receipt: a proof of the case's state under the chain's own signatures",
+    responses={200: {"content": {CBOR: {}}}, **problems(401, 404, 409, 422, 429, 503)},
+)
+async def event_receipt(
+    case_id: str,
+    sequence: Annotated[int, Path(ge=1, lt=2**63)],
+    readers: deps.ReadersDep,
+    viewer: deps.ViewerDep,
+) -> Response:
+    """Deterministic CBOR, docs/spec/case-receipt.md. Captured when first asked for, and kept."""
+    found = await readers.reading.find(viewer, deps.case_of(case_id))
+    await readers.looks.note(found.case_id, viewer.organisation, readers.now())
+    data = await readers.receipts.of(found, sequence, readers.now())
+    return Response(data, media_type=CBOR)
 
 
 class CodeRequest(Strict):

@@ -42,7 +42,7 @@ def run(
         with GatewayClient(url, tokens=tokens) as client:
             yield client
 
-    monkeypatch.setattr(case_read, "_connected", connected)
+    monkeypatch.setattr(case_read, "connected", connected)
 
     async def serve() -> None:
         async with desk(pg, home, audience=url) as opened:
@@ -111,7 +111,7 @@ def test_a_case_that_is_not_clear_or_not_yours_is_refused(
     pg: PgDatabase, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def steps() -> None:
-        with case_read._connected(None) as client:  # type: ignore[arg-type]
+        with case_read.connected(None) as client:  # type: ignore[arg-type]
             for given in ("c9", "xyz", "c9c9c9c9ff", "c9" * 33):
                 with pytest.raises(case_read.CaseNameAmbiguous):
                     case_read.case_id_of(client, given)

@@ -98,7 +98,13 @@ async def desk(pg: PgDatabase, home: Path, audience: str = AUDIENCE) -> AsyncIte
         members.organisations[organisation] = OrganisationState(organisation, roles, True)
         members.slots[Signs(organisation).address] = slot(organisation, purpose=Purpose.AUTH)
     try:
-        readers = case_readers(pool, CONTRACTS, Looks(pool), lambda: clock.now)
+        readers = case_readers(
+            pool,
+            SimpleNamespace(rpc=None, deployment=SimpleNamespace(network_id="")),  # type: ignore[arg-type]
+            CONTRACTS,
+            Looks(pool),
+            lambda: clock.now,
+        )
         app = build()
         app.state.gateway = SimpleNamespace(
             settings=GatewaySettings(home=home),
