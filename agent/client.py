@@ -250,6 +250,17 @@ class GatewayClient:
     def revoke_case_code(self, case_id: str) -> None:
         self._request("DELETE", f"/v1/cases/{case_id}/code", authenticated=True, limit=0)
 
+    def case_reminders(self, after: int) -> dict[str, Any]:
+        """`{"items": […], "next": place, "more": whether at once}`: reminders made after a place."""
+        answer = self._json("GET", "/v1/reminders", parameters={"after": str(after)})
+        return self._shaped(
+            lambda: {
+                "items": [dict(item) for item in answer["items"]],
+                "next": max(after, int(answer["next"])),
+                "more": answer["more"] is True and int(answer["next"]) > after,
+            }
+        )
+
     def status(self) -> dict[str, Any]:
         return self._json("GET", "/v1/status", authenticated=False)
 

@@ -7,10 +7,10 @@ deadline begins to run when a change puts it in force, and comes to exactly one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from cases.errors import HistoryBroken
 from cases.lifecycle import Lifecycle, When
@@ -42,6 +42,12 @@ class Outcome(StrEnum):
         return self in (Outcome.RAN_OUT, Outcome.OVERDUE, Outcome.LAPSED)
 
 
+class Row(Protocol):
+    """A row of the database, by column names."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Change:
     """A row of `cases.change`, as far as clocks go: the event, and the state after it."""
@@ -58,7 +64,7 @@ class Change:
     open_holds: int
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Change:
+    def from_row(cls, row: Row) -> Change:
         """From a row with the table's column names."""
         return cls(
             bytes(row["case_id"]), row["kind"], row["transition"], row["time"], row["version"], row["stage"],

@@ -301,21 +301,22 @@ async def settle(conn: AnyConnection, row: asyncpg.Record, act_at: int | None, n
 
 @dataclass(frozen=True)
 class KeeperReport:
-    """`late`: seconds of chain time by which the oldest thing that is due was not done; `behind`: seconds
-    between this machine's clock and the block by which the loop acts. None: nothing known yet."""
+    """`looked_at` by this machine's clock, `time` of the block by which the loop acted last; `due`: the
+    earliest second at which something is to be done. None: nothing known, nothing to do.
+    """
 
     looked_at: int | None
     block: int | None
     time: int | None
     code: str | None
-    late: int
+    due: int | None
     to_look_at: int
     sending: int
     given_up: int
 
-    def behind(self, now: int) -> int | None:
-        """How old the loop's time is."""
-        return None if self.time is None else max(0, now - self.time)
+    def late(self, now: int) -> int:
+        """Seconds by which the oldest thing that is due was not done; `now` by the chain."""
+        return 0 if self.due is None else max(0, now - self.due)
 
 
 async def looked(conn: AnyConnection | Pool, moment: Moment | None, now: int) -> None:
@@ -357,11 +358,10 @@ async def report(conn: AnyConnection | Pool) -> KeeperReport:
         _MOST,
     )
     if row is None:
-        return KeeperReport(None, None, None, None, 0, 0, 0, 0)
-    waiting = [at for at in (row["remind_at"], row["act_at"]) if at is not None]
-    late = max(0, row["time"] - min(waiting)) if waiting and row["time"] is not None else 0
+        return KeeperReport(None, None, None, None, None, 0, 0, 0)
+    due = min((at for at in (row["remind_at"], row["act_at"]) if at is not None), default=None)
     return KeeperReport(
-        row["looked_at"], row["block"], row["time"], row["code"], late, row["changed"], row["sending"],
+        row["looked_at"], row["block"], row["time"], row["code"], due, row["changed"], row["sending"],
         row["given_up"],
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cli import case_act, case_import, case_read, case_triage, case_verify
+from cli import case_act, case_import, case_read, case_reminders, case_triage, case_verify
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -20,6 +20,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     case_read.add_verbs(verbs)
     case_act.add_verbs(verbs)
     case_verify.add_verbs(verbs)
+    case_reminders.add_verbs(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,4 +33,6 @@ def run(args: argparse.Namespace) -> int:
         return case_act.run(args)
     if args.verb in case_verify.VERBS:
         return case_verify.run(args)
+    if args.verb == case_reminders.VERB:
+        return case_reminders.run(args)
     return case_import.run(args)

@@ -66,4 +66,5 @@ class FaultPoints:
 
     def hit(self, name: str) -> None:
         """Called at `accept.prepared`, `accept.committed`, `seal.committed`, `anchor.sent`,
-        `anchor.confirmed`."""
+        `anchor.confirmed`, and by the keeper of cases at `keep.watching`, `keep.watched`, `remind.made`,
+        `remind.committed`, `keep.sending`, `keep.sent`, `keep.settled`."""

@@ -1,4 +1,6 @@
-"""The worker process: seals, anchors, captures proofs, sends transactions, follows events, until SIGTERM."""
+"""The worker process: seals, anchors, captures proofs, sends transactions, follows events, keeps the clocks
+of cases, until SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
+from cases.events import case_events
+from cases.keeping import FollowedTime, Keeper
+from cases.policies import RELEASED
+from cases.worker import KeeperWorker
 from chain.capture import CapturedBatch
 from chain.cursor import EventCursor
 from chain.deployment import Deployment
@@ -166,6 +172,20 @@ def log_worker(
     )  # fmt: skip
 
 
+def keeper_worker(base: Base, faults: FaultPoints | None = None) -> KeeperWorker | None:
+    """Reminders, overdue marks and lapses, where this ledger has cases.
+
+    `faults`: handed in by crash tests.
+    """
+    if base.case_record is None:
+        return None
+    chain, contracts = base.chain, base.case_record.contracts
+    time = FollowedTime(base.pool, chain.evm, case_events(base.case_record).name)
+    sender = OutboxSender(chain.outbox, chain.evm, base.settings.relayer_keys[-1], contracts.ledger)
+    keeper = Keeper(base.pool, time, sender, contracts, RELEASED, faults=faults)
+    return KeeperWorker(base.pool, keeper, clock=system_clock)
+
+
 async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
     """Works until SIGTERM or SIGINT; a step in the middle of a commit comes to its end.
 
@@ -196,8 +216,10 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
         ]
         sources = event_sources(base.chain.deployment, base.case_record)
         cursors = [EventCursor(base.pool, base.chain.rpc, source) for source in sources]
+        keeper = keeper_worker(base, faults)
         tasks = [
             *(asyncio.create_task(one.run(stop), name="log") for one in workers),
+            *([] if keeper is None else [asyncio.create_task(keeper.run(stop), name="keeper")]),
             *(asyncio.create_task(_follow(cursor, stop), name="cursor") for cursor in cursors),
             asyncio.create_task(base.chain.registry.run(stop, every=2.0), name="registry"),
         ]

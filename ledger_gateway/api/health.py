@@ -6,14 +6,17 @@ import contextlib
 import time
 from typing import Any
 
+import asyncpg
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from cases.keeping_repository import report
 from evidence.service import StatusReport
 from ledger_gateway.api import deps
-from ledger_gateway.gateway import readiness
+from ledger_gateway.gateway import Gateway, readiness
 from ledger_gateway.metrics import CONTENT_TYPE, Metrics
 from protocol.errors import CaseledgerError
+from storage.db import TRANSIENT
 
 router = APIRouter(tags=["health"])
 
@@ -34,12 +37,12 @@ async def readyz(gateway: deps.GatewayDep) -> JSONResponse:
 @router.get("/v1/status", summary="What the log is doing")
 async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
     """Sizes, batches, troubles by code, nodes; no names, no digests."""
-    report = await gateway.service.status()
+    evidence = await gateway.service.status()
     registry = gateway.base.chain.registry
     intake, custody = gateway.acceptor.metrics, gateway.custody
     return {
         "readiness": (await readiness(gateway)).as_json(),
-        "evidence": report.as_json(),
+        "evidence": evidence.as_json(),
         "intake": {
             "queuedLeaves": intake.queued_leaves,
             "acceptedLeaves": intake.accepted_leaves,
@@ -53,6 +56,7 @@ async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
             "trouble": custody.acceptor.metrics.trouble,
             "recordsOwn": custody.recorder is not None,
         },
+        "keeper": await _keeper(gateway),
         "registry": {"block": registry.snapshot.block, "source": registry.snapshot.source},
         "nodes": [
             {
@@ -83,6 +87,8 @@ async def metrics(gateway: deps.GatewayDep) -> Response:
     heads = [n.head for n in gateway.base.chain.rpc.health() if n.head is not None]
     gauges.set("chain_head", max(heads, default=0), "Newest block seen.")
     gauges.set("ready", float((await readiness(gateway)).ready), "1 while ready.")
+    if (keeper := await _keeper(gateway)) is not None:
+        _keeping(gauges, keeper)
     with contextlib.suppress(CaseledgerError):
         _logs(gauges, await gateway.service.status())
     with contextlib.suppress(CaseledgerError, OSError):
@@ -131,3 +137,38 @@ def _logs(gauges: Metrics, status: StatusReport) -> None:
             },
             documentation,
         )
+
+
+async def _keeper(gateway: Gateway) -> dict[str, Any] | None:
+    """The loop over cases: reminders, marks, lapses. None where there are no cases, or nobody can tell."""
+    if gateway.cases is None:
+        return None
+    try:
+        found = await report(gateway.base.pool)
+    except (*TRANSIENT, asyncpg.PostgresError):
+        return None
+    heads = [node.head_time for node in gateway.base.chain.rpc.health() if node.head_time is not None]
+    now = int(max(heads)) if heads else found.time
+    return {
+        "lookedAt": found.looked_at,
+        "block": found.block,
+        "time": found.time,
+        "behindSeconds": None if found.time is None or now is None else max(0, now - found.time),
+        "lateSeconds": 0 if now is None else found.late(now),
+        "trouble": found.code,
+        "changedCases": found.to_look_at,
+        "sending": found.sending,
+        "givenUp": found.given_up,
+    }
+
+
+def _keeping(gauges: Metrics, keeper: dict[str, Any]) -> None:
+    if keeper["lookedAt"] is not None:
+        gauges.set("keeper_round_unix_seconds", keeper["lookedAt"], "When the keeper's last round ended.")
+    if keeper["behindSeconds"] is not None:
+        gauges.set("keeper_behind_seconds", keeper["behindSeconds"], "Chain head against the keeper's block.")
+    gauges.set("keeper_late_seconds", keeper["lateSeconds"], "Age of the oldest thing due and not done.")
+    gauges.set("keeper_trouble", float(keeper["trouble"] is not None), "1 while the keeper's rounds fail.")
+    gauges.set("keeper_changed_cases", keeper["changedCases"], "Cases that the keeper has to look at again.")
+    gauges.set("keeper_sending", keeper["sending"], "Marks and lapses on their way.")
+    gauges.set("keeper_given_up", keeper["givenUp"], "Marks and lapses that were refused too often.")

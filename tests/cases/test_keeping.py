@@ -215,7 +215,7 @@ def test_a_refusal_is_asked_again_ever_later_and_given_up_until_the_case_changes
             await k.round(k.clock.time + 3600)
         assert k.keeper.metrics.refused == MOST_REFUSALS
         found = await report(k.pool)
-        assert (found.given_up, found.late) == (1, 0)
+        assert (found.given_up, found.due) == (1, None)
         k.tray.refuse = None
         await k.set(case, version=3, deadline=T + 200)
         await k.round()

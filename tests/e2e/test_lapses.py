@@ -10,16 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cases.calendar import Year, weekdays
 from cases.lifecycle import Transition
 from cases.lifecycle_v1 import LIFECYCLE_V1, StageCode
 from chain import case_acts
-from chain.bindings import WORK_CALENDAR, interface
-from chain.governance import Proposal
 from chain.networks.dev import anvil_binary
 from chain.networks.errors import NetworkToolMissing
 from tests.support.case_court import case_id
-from tests.support.dev_blocks import Blocks, dev_blocks, lapses, when
+from tests.support.dev_blocks import Blocks, dev_blocks, lapses, set_year_2027, when
 
 try:
     anvil_binary()
@@ -111,12 +108,3 @@ def test_mediation_that_all_prolonged_lapses_thirty_days_later(home: Path) -> No
             await lapses_after(b, 0, step, "2026-07-31")
 
     asyncio.run(scenario())
-
-
-async def set_year_2027(b: Blocks) -> None:
-    """Weekdays, but 6 to 8 January are free."""
-    bits = weekdays(2027) & ~(0b111 << 5)
-    year = Year(2027, bits, "for this test")
-    data = interface(WORK_CALENDAR).function("setYear").encode(2027, year.low, year.high, year.notice)
-    async with b.automatic():
-        await b.made.decide(Proposal((b.made.contracts.calendar,), (data,)))

@@ -133,7 +133,10 @@ class Court:
         method = interface(CASE_LEDGER).function("caseOf")
         call = Call(self.contracts.ledger, method.encode(case_id))
         (found,) = method.decode(await self.evm.call(bytes(20), call))
-        names = ("version", "stage", "product", "owner", "policy", "since", "deadline", "court")
+        names = (
+            "version", "stage", "product", "owner", "policy", "since", "deadline", "court", "clockId",
+            "extension", "openHolds", "flags",
+        )  # fmt: skip
         return dict(zip(names, found, strict=False))
 
     async def act(self, act: Act, function: str, domain: Domain, signers: Sequence[int], *more: Any) -> None:

@@ -10,11 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cases.calendar import SHANGHAI, WorkCalendar
+from cases.calendar import SHANGHAI, WorkCalendar, Year, weekdays
 from cases.lifecycle import CourtRule, Lifecycle, Transition, When
 from chain import case_acts
+from chain.bindings import WORK_CALENDAR, interface
 from chain.engines import profile
 from chain.errors import ContractReverted
+from chain.governance import Proposal
 from chain.networks.dev import DevNetwork
 from chain.rpc import RpcPool
 from chain.transactions import Call, sign
@@ -138,7 +140,7 @@ async def dev_blocks(
     home: Path, begin: str, cases: int, life: Lifecycle, calendar: WorkCalendar | None = None
 ) -> AsyncIterator[Blocks]:
     """A development chain that begins at `begin` (Shanghai), with its case room open and cases imported."""
-    network = DevNetwork.create(home, block_seconds=0, genesis_time=when(begin))
+    network = DevNetwork.create(home, relayers=5, block_seconds=0, genesis_time=when(begin))
     network.up()
     try:
         await _automine(network)
@@ -158,3 +160,12 @@ async def _automine(network: DevNetwork) -> None:
 def lapses(life: Lifecycle) -> Sequence[tuple[int, Transition]]:
     """Every lapse of a lifecycle, from every stage that it leaves."""
     return [(stage, step) for step in life.transitions.values() if step.lapse for stage in step.sources]
+
+
+async def set_year_2027(b: Blocks) -> None:
+    """Weekdays, but 6 to 8 January are free."""
+    bits = weekdays(2027) & ~(0b111 << 5)
+    year = Year(2027, bits, "for this test")
+    data = interface(WORK_CALENDAR).function("setYear").encode(2027, year.low, year.high, year.notice)
+    async with b.automatic():
+        await b.made.decide(Proposal((b.made.contracts.calendar,), (data,)))
