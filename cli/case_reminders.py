@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 VERB = "reminders"
 _SHOWN_ID = 12
 _TEXTS = {
-    "help": Text("期限提醒：走完 50 %、80 %、100 % 的期限", "reminders of time limits at 50, 80 and 100 %"),
+    "help": Text(
+        "期限提醒：走完五成、八成与全部时", "reminders of time limits at half, four fifths, and the end"
+    ),
     "home": Text("数据目录（默认 CASELEDGER_HOME）", "data folder (CASELEDGER_HOME otherwise)"),
     "after": Text("从这个位置之后开始（上次的“接着”）", "from after this place: the `next` of the last call"),
     "organisation": Text("机构编号", "organisation index"),
