@@ -10,6 +10,7 @@ import pytest
 
 from chain import case_record
 from chain.case_deployment import latest_policy, uncovered
+from chain.configuration import network_of
 from chain.evm import Evm
 from chain.governance import parse_proposal
 from chain.networks.cometbft import CometNetwork
@@ -142,3 +143,44 @@ def test_a_home_keeps_its_clock(tmp_path: Path) -> None:
     with pytest.raises(PolicyOfAnother):
         stack_cases.recorded(tmp_path, test_clock=True)
     assert policy_version().name == RECORD.version.name
+
+
+@pytest.mark.chain
+def test_up_goes_on_where_it_was_killed(network1: CometNetwork, tmp_path: Path) -> None:
+    made = run(found(network1, tmp_path))
+    place = network_of(network1.home)
+
+    async def scenario() -> None:
+        async with made.pool() as pool:
+            evm = Evm(pool)
+
+            async def ensure() -> tuple[case_record.CaseRecord, bool]:
+                return await stack_cases.ensure(
+                    evm, made.deployer(), tmp_path, place, made.deployment, test_clock=None
+                )
+
+            record, fresh = await ensure()
+            assert fresh
+            assert not record.version.test_clock
+            assert await ensure() == (record, False)
+            # Killed after its proposal was scheduled: the next run makes another and carries it out.
+            (scheduled,) = await stack_cases.undecided(evm, record)
+            approvals = [
+                scheduled.approve(
+                    made.deployment, made.consortium.index(name), made.key(f"{name}-act"), 2**39
+                )
+                for name in ("centre", "court", "regulator")
+            ]
+            await made.send(evm, scheduled.schedule(made.deployment, approvals))
+            (again,) = await stack_cases.undecided(evm, record)
+            assert again.salt != scheduled.salt
+            await made.pass_proposal(evm, again)
+            assert await stack_cases.undecided(evm, record) == []
+            # Killed before the record was written: another set is deployed, and the first belongs to nobody.
+            (tmp_path / case_record.FILE_NAME).unlink()
+            other, fresh = await ensure()
+            assert fresh
+            assert other.contracts.ledger != record.contracts.ledger
+            assert len(await stack_cases.undecided(evm, other)) == 1
+
+    run(scenario())
