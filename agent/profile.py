@@ -172,8 +172,8 @@ def trusted_logs(trust: TrustFile) -> dict[bytes, TrustedLog]:
 
 
 def hpke_key(home: Path, name: str | None, organisation: int) -> X25519Key:
-    """The key that opens content wrapped to this organisation: as named, or of the settings where that is this
-    organisation's, or the first here that is.
+    """The key that opens content wrapped to this organisation: as named, or of the settings where that is its
+    own, or the first here that is.
 
     Raises:
         KeyNotFound
