@@ -160,6 +160,7 @@ class BatchIntake:
         if await asyncio.to_thread(reader.close) != trailer:
             raise _differs()
         await repository.insert_levels(conn, trailer.root, reader.leaf_hashes)
+        await repository.settle(conn)
         return Taken(trailer.root, trailer.count, new=True)
 
 

@@ -15,6 +15,9 @@ from protocol.hashing import HASH_LEN, SHA256
 from protocol.tree import root_from_path
 from storage.db import AnyConnection
 
+LISTING_SECONDS = 1800.0
+"""A batch of a million cases on a busy disk."""
+
 
 async def origin(conn: AnyConnection, case_id: bytes) -> Origin | None:
     """The origin of a case whose batch file is here, checked; None for any other.
@@ -69,6 +72,15 @@ def levels_of(leaf_hashes: bytes | bytearray) -> Iterator[bytes]:
 async def lock(conn: AnyConnection, root: bytes) -> None:
     """Whoever changes what is known of a batch takes this first, for the rest of its transaction."""
     await conn.execute("SELECT pg_advisory_xact_lock($1)", int.from_bytes(root[:8], "big", signed=True))
+
+
+async def settle(conn: AnyConnection) -> None:
+    """Lists the cases of a batch that the chain has already, now rather than at the commit.
+
+    For a million cases that takes longer than a statement of this service may take.
+    """
+    await conn.execute("SET LOCAL statement_timeout = 0")
+    await conn.execute("SET CONSTRAINTS cases.came IMMEDIATE", timeout=LISTING_SECONDS)
 
 
 async def insert_batch(conn: AnyConnection, header: BatchHeader, trailer: BatchTrailer, now: int) -> None:

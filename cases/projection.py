@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from cases.batch_repository import LISTING_SECONDS
 from cases.chain_index import CaseIndex
 from cases.errors import CaseIndexDamaged
 from cases.index_rows import Columns, batch_row, change_of, change_row, policy_row, year_row
@@ -58,10 +59,15 @@ class CaseProjection:
         v = event.values
         machine = await self._index.machine(conn, v["policy"])
         first = machine.opened(owner=v["organisation"], product=0, imported=event.time)
-        await self._insert(conn, "batch_event", event, batch_row(event, first))
+        await self._list(conn, event, batch_row(event, first))
 
     async def _recalled(self, conn: AnyConnection, event: DecodedEvent) -> None:
-        await self._insert(conn, "batch_event", event, batch_row(event, None))
+        await self._list(conn, event, batch_row(event, None))
+
+    async def _list(self, conn: AnyConnection, event: DecodedEvent, row: Columns) -> None:
+        """The batch's cases are listed by it: a million of them longer than a statement may take."""
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        await self._insert(conn, "batch_event", event, row, LISTING_SECONDS)
 
     # Cases
 
@@ -123,10 +129,18 @@ class CaseProjection:
         row = change_row(event, change, state, policy=case["policy"], stage=before.stage)
         await self._insert(conn, "change", event, row)
 
-    async def _insert(self, conn: AnyConnection, table: str, event: DecodedEvent, row: Columns) -> None:
+    async def _insert(
+        self,
+        conn: AnyConnection,
+        table: str,
+        event: DecodedEvent,
+        row: Columns,
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver's own
+    ) -> None:
         values = {"chain_id": self._index.contracts.chain_id, "contract": event.address} | row
         places = ", ".join(f"${at}" for at in range(1, len(values) + 1))
         await conn.execute(
             f"INSERT INTO cases.{table} ({', '.join(values)}) VALUES ({places})",  # noqa: S608 - our names
             *values.values(),
+            timeout=timeout,
         )

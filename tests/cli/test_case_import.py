@@ -10,6 +10,7 @@ import pytest
 
 from agent.keys import KeyLabel, X25519Key, new_key, save_key
 from cli.main import main
+from protocol.case_totals import BatchTotals
 from tests.support.intake import good, write_csv, write_xlsx
 
 HOLDER = 12
@@ -131,3 +132,20 @@ def test_the_template_is_written_and_refused_while_empty(
     assert "FileEmpty" in run(capsys, home, "import", path, code=1)
     assert "没有未完成的批次" in run(capsys, home, "import", "--resume")
     assert "ArgumentRefused" in run(capsys, home, "import", code=2)
+
+
+def test_a_batch_waits_for_a_gateway_and_its_totals_are_at_hand(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "没有待发送的批次" in run(capsys, home, "batch", "send")
+    path = write_csv(tmp_path / "a.csv", [good(1), good(2)])
+    made = json.loads(run(capsys, home, "import", path, "--json", "--confirm", "--to", HOLDER))
+    assert "ArgumentRefused" in run(capsys, home, "batch", "send", code=2)
+    assert "ArgumentRefused" in run(capsys, home, "row", "00" * 32, code=2)
+    assert "READY  2/2" in run(capsys, home, "batch", "list")
+    out = tmp_path / "totals.cbor"
+    text = run(capsys, home, "batch", "totals", made["batch"][:12], "--out", out)
+    totals = BatchTotals.parse(out.read_bytes())
+    assert totals.commitment.hex() in text
+    assert (totals.root.hex(), totals.count, totals.total) == (made["root"], 2, 2_046_912)
+    assert out.stat().st_mode & 0o077 == 0
