@@ -35,7 +35,7 @@ _TEXTS = {
         "证据记录时间戳 {records}，密文块 {chunks}，案件 {cases}",
         "checked: logs {logs}, leaves {leaves}, submissions {submissions}, bodies {bodies}, "
         "batches {batches}, receipt proofs {proofs}, checkpoints {checkpoints}, cosignatures {cosignatures}, "
-        "time tokens {tokens}, record stamps {records}, chunks {chunks}",
+        "time tokens {tokens}, record stamps {records}, chunks {chunks}, cases {cases}",
     ),
     "clean": Text("没有发现问题。", "Nothing wrong was found."),
     "clean_no_chain": Text(

@@ -17,7 +17,7 @@ from cases.chain_index import CaseIndex
 from cases.errors import CaseIndexDamaged, PolicyNotOfThisRelease
 from cases.lifecycle_v1 import LIFECYCLE_V1
 from chain.bindings import CASE_BATCHES, CASE_LEDGER, WORK_CALENDAR
-from protocol.case_acts import Import, Move, Pause, Recall
+from protocol.case_acts import Import, Move, Pause, Recall, Resume, Reverse
 from storage.db import AnyConnection, migrate
 from tests.conftest import PgDatabase
 from tests.support.case_batches import MadeBatch, made_batch
@@ -142,6 +142,56 @@ def test_the_tables_are_the_contracts_after_every_act_and_every_reorganisation(t
 @pytest.mark.timeout(3600)
 def test_the_tables_are_the_contracts_for_a_long_time(tables: PgDatabase) -> None:
     _run(tables, 100)
+
+
+def test_what_an_event_does_not_say_follows_from_those_before_it(tables: PgDatabase) -> None:
+    """Reversals of a step and of an extension, a pause that was ended, an open one that a step closed."""
+
+    async def run(index: IndexedWorld) -> None:
+        world, version = index.world, 1
+
+        async def same() -> None:
+            nonlocal version
+            await index.follow()
+            row = await index.in_table(case_id(0))
+            assert row == index.on_chain(case_id(0))
+            version = row["version"]
+
+        async def step(name: str, actor: int) -> None:
+            world.chain.warp(DAY)
+            move(world, 0, name, actor, version)
+            await same()
+
+        async def send(act: Pause | Resume | Reverse, function: str, *signers: int) -> None:
+            world.chain.warp(DAY)
+            origin = (NOWHERE,) if isinstance(act, Pause) else ()
+            signed = [world.sign(act, signer) for signer in signers]
+            world.chain.call(CASE_LEDGER, function, values(act), *origin, *signed)
+            await same()
+
+        async def back() -> None:
+            act = Reverse(case_id(0), version, COURT, CENTRE, ZERO, FOREVER)
+            await send(act, "reverse", COURT, CENTRE)
+
+        await step("admit", CENTRE)
+        await step("transfer", CENTRE)
+        await step("filed", COURT)
+        await back()
+        assert (await index.in_table(case_id(0)))["court"] == 0
+        await step("filed", COURT)
+        await step("small-track", COURT)
+        await step("small-prolonged", COURT)
+        await back()
+        await send(Pause(case_id(0), version, COURT, 3, ZERO, FOREVER), "pause", COURT)
+        await send(Resume(case_id(0), version, COURT, 3, ZERO, FOREVER), "resume", COURT)
+        await step("small-prolonged", COURT)
+        await send(Pause(case_id(0), version, COURT, 1, ZERO, FOREVER), "pause", COURT)
+        await step("mediated-in-court", COURT)
+        await back()
+        kinds = await index.conn.fetch("SELECT kind FROM cases.change ORDER BY sequence")
+        assert [row["kind"] for row in kinds].count("reversed") == 3
+
+    scenario(tables, run)
 
 
 # Batches
