@@ -158,7 +158,8 @@ def case_of(life: Life, **members: Any) -> tuple[Any, ...]:
     return case_row(
         life.case_id,
         **{
-            "owner": last.owner, "product": last.product, "version": last.version if alive else 0,
+            "position": int.from_bytes(life.case_id[-4:], "big"), "owner": last.owner,
+            "product": last.product, "version": last.version if alive else 0,
             "stage": last.stage, "since": last.since, "clock_start": last.clock.start,
             "deadline": last.deadline, "provisional": last.provisional, "court": last.court,
             "open_holds": last.open_holds, "marked": last.marked,
