@@ -56,7 +56,7 @@ async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
             "trouble": custody.acceptor.metrics.trouble,
             "recordsOwn": custody.recorder is not None,
         },
-        "keeper": await _keeper(gateway),
+        "keeper": await keeper_of(gateway),
         "registry": {"block": registry.snapshot.block, "source": registry.snapshot.source},
         "nodes": [
             {
@@ -87,7 +87,7 @@ async def metrics(gateway: deps.GatewayDep) -> Response:
     heads = [n.head for n in gateway.base.chain.rpc.health() if n.head is not None]
     gauges.set("chain_head", max(heads, default=0), "Newest block seen.")
     gauges.set("ready", float((await readiness(gateway)).ready), "1 while ready.")
-    if (keeper := await _keeper(gateway)) is not None:
+    if (keeper := await keeper_of(gateway)) is not None:
         _keeping(gauges, keeper)
     with contextlib.suppress(CaseledgerError):
         _logs(gauges, await gateway.service.status())
@@ -139,7 +139,7 @@ def _logs(gauges: Metrics, status: StatusReport) -> None:
         )
 
 
-async def _keeper(gateway: Gateway) -> dict[str, Any] | None:
+async def keeper_of(gateway: Gateway) -> dict[str, Any] | None:
     """The loop over cases: reminders, marks, lapses. None where there are no cases, or nobody can tell."""
     if gateway.cases is None:
         return None

@@ -13,8 +13,10 @@ import httpx
 import pytest
 
 from agent.login import LoginTokens
+from cases.keeping_repository import looked, troubled
 from cases.keeping_rules import reminder_id
 from evidence.ports import OrganisationState
+from ledger_gateway.api.health import keeper_of
 from ledger_gateway.app import build
 from ledger_gateway.auth import Authenticator
 from ledger_gateway.edge import Edge
@@ -23,6 +25,7 @@ from ledger_gateway.rate import RateLimiter
 from ledger_gateway.settings import Settings
 from protocol.acts import Domain, Purpose, Role
 from storage.db import connect_pool, migrate
+from storage.errors import DatabaseUnavailable
 from tests.conftest import PgDatabase
 from tests.support.case_court import Signs
 from tests.support.evidence import Members, slot
@@ -140,5 +143,29 @@ def test_what_is_no_request_is_refused(
             answer = await http.get("/v1/reminders", params=query, headers=headers)
             assert answer.status_code == status
             assert answer.json()["code"]
+
+    asyncio.run(check())
+
+
+def test_the_status_says_how_late_the_keeper_is_by_the_time_of_the_chain(database: PgDatabase) -> None:
+    async def check() -> None:
+        async with keeping(database) as k:
+            head = SimpleNamespace(head_time=float(T + 500))
+            chain = SimpleNamespace(rpc=SimpleNamespace(health=lambda: [head]))
+            gateway: Any = SimpleNamespace(cases=object(), base=SimpleNamespace(pool=k.pool, chain=chain))
+            await k.case(1, T + 1000)
+            moment = await k.keeper.run_once()
+            await looked(k.pool, moment, T + 3)
+            found = await keeper_of(gateway)
+            assert found is not None
+            assert (found["time"], found["behindSeconds"], found["lateSeconds"]) == (T, 500, 0)
+            # Half time is in second 500: a head two hours on, and nobody has said so.
+            head.head_time = float(T + 7700)
+            await troubled(k.pool, DatabaseUnavailable("away"), T + 4)
+            found = await keeper_of(gateway)
+            assert found is not None
+            assert (found["lateSeconds"], found["trouble"]) == (7200, "DatabaseUnavailable")
+            gateway.cases = None
+            assert await keeper_of(gateway) is None
 
     asyncio.run(check())
