@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from chain import deploy, governance
+from chain.bindings import WORK_CALENDAR, encode_values
+from chain.bytecode import creation_code, load_artifact
 from chain.configuration import network_of
 from chain.consortium import development
-from chain.cursor import EventCursor, ledger_events
+from chain.cursor import EventCursor, EventSource, ledger_events
 from chain.deployment import Deployment
 from chain.direct import send
 from chain.engines import profile
@@ -25,6 +27,7 @@ from chain.outbox import Outbox, Settings, State
 from chain.outbox_worker import Worker
 from chain.rpc import RpcPool
 from chain.signer import RelayerKey, load_relayer
+from chain.transactions import Call
 from protocol.identifiers import log_id
 from tests.conftest import make_home
 from tests.support.ledger import FolderKeys, database, run
@@ -117,6 +120,22 @@ async def founded(network: DevNetwork, pool: RpcPool, folder: Path) -> Deploymen
     )
 
 
+async def another_source(pool: RpcPool, network: DevNetwork, deployment: Deployment) -> EventSource:
+    """A contract that has said nothing yet."""
+    evm, deployer = Evm(pool), key(network, "deployer")
+    code = creation_code(
+        load_artifact(WORK_CALENDAR), encode_values(("address",), (deployment.registry.address,))
+    )
+    receipt = await send(evm, deployer, Call(None, code), chain_id=network.evm_chain_id, gas_price=10**10)
+    assert receipt.contract is not None
+
+    async def project(*_: object) -> None:
+        raise AssertionError("it says nothing")
+
+    contracts = {receipt.contract: WORK_CALENDAR}
+    return EventSource("second", network.evm_chain_id, contracts, deployment.block, project)
+
+
 def test_rows_of_blocks_that_went_away_are_rewound_and_read_again(
     dev: DevNetwork, dsn: str, tmp_path: Path
 ) -> None:
@@ -141,13 +160,16 @@ def test_rows_of_blocks_that_went_away_are_rewound_and_read_again(
             async def carry(call: object) -> None:
                 await send(evm, relayer, call, chain_id=dev.evm_chain_id, gas_price=10**10)  # type: ignore[arg-type]
 
+            other = await another_source(pool, dev, deployment)
             await carry(proposal.schedule(deployment, approvals))
             await asyncio.sleep(2.5)
             await carry(proposal.execute(deployment))
             await asyncio.sleep(3.2)
             cursor = EventCursor(db, pool, ledger_events(deployment))
-            while await cursor.run_once():
-                pass
+            second = EventCursor(db, pool, other)
+            for one in (second, cursor):
+                while await one.run_once():
+                    pass
             opened_at = await db.fetchval(
                 "select opened_at from chain.log where log_id = $1", log_id("reorg.test/log")
             )
@@ -159,6 +181,10 @@ def test_rows_of_blocks_that_went_away_are_rewound_and_read_again(
                 assert time.monotonic() < deadline
                 await cursor.run_once()
                 await asyncio.sleep(0.2)
+            # Blocks are shared: the other reader went back as well, though it has seen nothing itself.
+            assert await db.fetchval("select count(*) from chain.cursor") == 2
+            assert await db.fetchval("select max(block_number) from chain.cursor") < opened_at
+            assert second.metrics.rewinds == 0
             assert await db.fetchval("select count(*) from chain.log") == 0
             assert await db.fetchval("select count(*) from chain.event") == kept
             await carry(proposal.execute(deployment))

@@ -61,8 +61,10 @@ class Lived:
         return [ledger_events(self.deployment), case_events(self.record)]
 
     @asynccontextmanager
-    async def pool(self, kind: type[RpcPool] = RpcPool) -> AsyncIterator[RpcPool]:
-        pool = kind(self.network.rpc_urls, profile("cometbft"), chain_id=self.deployment.chain_id)
+    async def pool(self, kind: type[RpcPool] = RpcPool, blocks: int = 500) -> AsyncIterator[RpcPool]:
+        """`blocks`: how many are asked for at a time."""
+        engine = dataclasses.replace(profile("cometbft"), max_log_range=blocks)
+        pool = kind(self.network.rpc_urls, engine, chain_id=self.deployment.chain_id)
         async with pool:
             yield pool
 
@@ -294,6 +296,21 @@ def test_a_node_that_keeps_an_event_back_is_left_and_nothing_of_its_page_is_writ
             async with lived.pool() as honest:
                 await drain(db, honest, case_events(lived.record))
             assert await db.fetchval("SELECT count(*) FROM chain.event WHERE name = $1", event)
+
+    asyncio.run(check())
+
+
+def test_what_rests_on_an_event_that_was_kept_back_pages_ago_names_the_node(
+    lived: Lived, tables: PgDatabase
+) -> None:
+    async def check() -> None:
+        async with worker_of(tables) as db, lived.pool(WithholdingPool, blocks=10) as pool:
+            assert isinstance(pool, WithholdingPool)
+            # No later event of its own contract is in the page, and the page is not the newest.
+            pool.hidden = interface(CASE_BATCHES).event("BatchImported").topic
+            with pytest.raises(EventsWithheld):
+                await drain(db, pool, case_events(lived.record))
+            assert await db.fetchval("SELECT count(*) FROM chain.event WHERE name = 'CaseOpened'") == 0
 
     asyncio.run(check())
 
