@@ -87,6 +87,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "net": ("cli.net", "本地网络：启动、停止、状态、演练", "local network: up, down, status, drills"),
     "gateway": ("cli.gateway", "运行网关（HTTP 服务）", "run the gateway, the HTTP service"),
     "worker": ("cli.worker", "运行后台任务：封存、锚定、取证明", "run the worker: seal, anchor, capture"),
+    "intake": (
+        "cli.intake",
+        "运行接收进程：没有代理的机构断点续传，就地核对并封存",
+        "run the intake: resumable uploads of institutions without an agent, checked and sealed there",
+    ),
     "witness": (
         "cli.witness",
         "运行见证：对照自有节点核对后联署检查点",

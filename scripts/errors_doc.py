@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "errors.md"
 ABI = ROOT / "chain" / "abi"
 ROOMS = [
     "protocol", "verifier", "storage", "chain", "evidence", "cases", "monitor", "agent", "ledger_gateway",
-    "cli",
+    "intake_server", "cli",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ PY = str(ROOT / ".venv" / "bin" / "python")
 NODE_BIN = "node_modules/.bin"
 ROOMS = [
     "protocol", "verifier", "storage", "chain", "evidence", "cases", "monitor", "agent", "ledger_gateway",
-    "cli",
+    "intake_server", "cli",
 ]  # fmt: skip
 SIDES = ["tests", "scripts", "benchmarks"]
 PLAIN_ANSI = re.compile(r"\x1b\[[0-9;]*m")
