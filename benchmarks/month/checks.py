@@ -30,7 +30,7 @@ from chain.deployment import Deployment
 from chain.evm import binary
 from chain.transactions import Call
 
-_TOGETHER = 200
+_TOGETHER = 100
 _FIELDS = ("version", "stage", "product", "owner", "policy", "since", "deadline", "court")
 
 

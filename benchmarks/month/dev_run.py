@@ -32,6 +32,25 @@ ANCHOR_GAS = 5_000_000
 _TOGETHER = 100
 
 
+KINDS = {
+    "move": "moved",
+    "lapse": "lapsed",
+    "pause": "paused",
+    "resume": "resumed",
+    "reverse": "reversed",
+    "mark": "overdue",
+}
+
+
+def change_of(deed: Deed, kind: str, state: CaseState, at: int) -> Change:
+    """What the index keeps of a deed: its kind, its block's time, the case after it."""
+    step = deed.step.id if deed.step is not None and kind != "opened" else None
+    return Change(
+        deed.life.plan.case_id, kind, step, at, state.version, state.stage, state.clock.start,
+        state.deadline, state.provisional, state.open_holds,
+    )  # fmt: skip
+
+
 class MonthDiffers(AssertionError):
     """The contract did something else than the model says."""
 
@@ -172,19 +191,9 @@ class DevRun:
         before, opens = self.society.stands(deed.life), deed.opens
         after = self.society.apply(deed, at)
         if opens:
-            self._keep(deed, "opened", before, at)
-        kind = {"move": "moved", "lapse": "lapsed", "pause": "paused", "resume": "resumed",
-                "reverse": "reversed", "mark": "overdue"}[deed.kind]  # fmt: skip
-        self._keep(deed, kind, after, at)
+            self.changes.append(change_of(deed, "opened", before, at))
+        self.changes.append(change_of(deed, KINDS[deed.kind], after, at))
         return self.clerk.expected(deed, before, after, opens=opens)
-
-    def _keep(self, deed: Deed, kind: str, state: CaseState, at: int) -> None:
-        step = deed.step.id if deed.step is not None and kind != "opened" else None
-        change = Change(
-            deed.life.plan.case_id, kind, step, at, state.version, state.stage, state.clock.start,
-            state.deadline, state.provisional, state.open_holds,
-        )  # fmt: skip
-        self.changes.append(change)
 
     def _send(self, calls: list[tuple[Call, int]], at: int) -> None:
         raw = [

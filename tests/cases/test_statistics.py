@@ -90,10 +90,10 @@ def test_a_case_is_counted_where_it_was_and_timed_from_its_import() -> None:
 
 def test_a_step_taken_back_counts_as_if_it_had_not_been() -> None:
     story = Story().opened(1, 1).moved(1, 1, "admit").moved(1, 5, "route-central")
-    story.add("reversed", 1, 9, stage=StageCode.ADMITTED, deadline=START + DAY).moved(
-        1, 20, "offer-mediation"
-    )
-    made = story.report()
+    story.add("reversed", 1, 9, stage=StageCode.ADMITTED, deadline=START + DAY)
+    stands = stage(story.report(), StageCode.ADMITTED)
+    assert (stands["standing"], stands["count"]) == (1, 0)
+    made = story.moved(1, 20, "offer-mediation").report()
     assert figure(made, "settlement") == (0, 0)
     assert all(one["stage"] != StageCode.CENTRAL for one in made["stages"])
     assert stage(made, StageCode.ADMITTED)["mean"]["sum"] == 19 * 3600
@@ -152,6 +152,7 @@ def test_months_of_shanghai_and_what_was_concluded_in_each() -> None:
         lambda s: s.events.__setitem__(2, replace(s.events[2], transition=23)),
         lambda s: s.events.__setitem__(2, replace(s.events[2], stage=7)),
         lambda s: s.events.__setitem__(2, replace(s.events[2], kind="lapsed")),
+        lambda s: s.events.__setitem__(2, replace(s.events[2], version=7)),
         lambda s: s.add("reversed", 1, 9, stage=2).add("reversed", 1, 9, stage=1),
         lambda s: s.opened(2, 9),
         lambda s: s.add("appeared", 1, 9),
@@ -209,6 +210,10 @@ def test_an_institution_sees_its_own_whole_and_of_the_city_no_more_than_the_rest
     third = BatchEvent(3, b"\x03" * 32, False, 13, 5, bytes(32), START)
     made = compute([*many, third], [], POLICIES, snapshot(NOW), Query(View.OWN, BANK))
     assert made["city"][0]["numerator"] == 19
+    # Of the others' ten eight are one institution's: the rest is two cases of the third.
+    few = [replace(batches[0], count=10), replace(batches[1], count=8), replace(third, count=2)]
+    made = compute(few, [], POLICIES, snapshot(NOW), Query(View.OWN, BANK))
+    assert made["city"][0]["numerator"] is None
     with pytest.raises(StatisticsQueryInvalid):
         Query(View.OWN)
     with pytest.raises(StatisticsQueryInvalid):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from benchmarks.month.paths import PATHS
 from cases.deadlines import Unit
 from cases.lifecycle import When
 from cases.lifecycle_v1 import LIFECYCLE_V1
@@ -19,57 +20,6 @@ from protocol.case_acts import Pause, Resume, Reverse
 from tests.support.case_court import FOREVER, INDEX, ZERO, Court, case_id, court, move_of
 
 LIFE = LIFECYCLE_V1.with_test_clock()
-_MEDIATED = "admit offer-mediation mediation-starts"
-_AGREED = f"{_MEDIATED} mediation-agreed"
-_NOT_MEDIATED = "admit offer-mediation mediation-not-taken"
-_ORDERED = f"{_NOT_MEDIATED} order-filed order-issued"
-_FILED = "admit transfer filed"
-_BREACHED = f"{_AGREED} agreement-performing breached"
-_ENFORCED = "enforcement-filed enforcement-starts"
-PATHS = tuple(
-    path.split()
-    for path in (
-        "admit route-central settle settlement-binds performed close",
-        "admit route-central settle settlement-dropped withdraw",
-        f"{_AGREED} agreement-performed-at-once close reopen reject",
-        f"{_MEDIATED} mediation-prolonged mediation-agreed agreement-performing performed close",
-        f"{_BREACHED} cured performed close",
-        f"{_BREACHED} transfer-after-breach fix-required transfer filed ordinary-track",
-        f"{_BREACHED} confirmation-filed confirmed performed",
-        f"{_BREACHED} offer-mediation mediation-not-taken withdraw",
-        f"{_AGREED} confirmation-filed confirmation-prolonged confirmed {_ENFORCED} enforcement-closes",
-        f"{_AGREED} confirmation-filed confirmation-rejected offer-mediation route-special route-central",
-        f"{_AGREED} confirmation-filed confirmation-rejected transfer filing-refused refusal-final",
-        f"{_MEDIATED} mediation-ends offer-mediation mediation-starts mediation-expires transfer",
-        f"{_ORDERED} order-served order-effective {_ENFORCED} enforcement-round-ends enforcement-resumes "
-        "enforcement-closes",
-        f"{_ORDERED} order-served performed close",
-        f"{_ORDERED} order-served order-ended suit-declined transfer",
-        f"{_ORDERED} order-not-served suit-declined decline-closes",
-        f"{_ORDERED} order-ended order-to-suit simple-track judged judgment-effective performed",
-        f"{_NOT_MEDIATED} order-filed order-refused transfer",
-        "admit transfer filing-refused filed-on-appeal simple-track simple-prolonged to-ordinary "
-        "ordinary-prolonged judged appealed remanded judged appealed appeal-mediated performed",
-        f"{_FILED} small-track judged-small {_ENFORCED} enforcement-settled enforcement-resumes "
-        "enforcement-closes",
-        f"{_FILED} small-track small-prolonged small-to-simple mediated-in-court {_ENFORCED} "
-        "enforcement-settled performed close",
-        f"{_FILED} small-track to-ordinary suit-withdrawn withdraw reopen withdraw",
-        f"{_FILED} suit-withdrawn decline-closes",
-        f"{_FILED} suit-withdrawn transfer refer-police police-answers refer-prosecutor "
-        "prosecutor-answers settle",
-        f"{_FILED} simple-track judged appealed appeal-decided {_ENFORCED} enforcement-round-ends "
-        "enforcement-closes",
-        f"{_FILED} ordinary-track judged judgment-effective enforcement-filed enforcement-closes",
-        f"{_FILED} refer-from-trial taken-over",
-        "ask-completion admit route-special route-central refer-prosecutor taken-over",
-        "ask-completion reject reopen ask-completion withdraw",
-        "reject",
-        f"{_FILED} small-track pause:3 resume:3 judged-small performed",
-        f"{_FILED} reverse filed small-track pause:1 mediated-in-court performed",
-        "withdraw reverse admit route-central reverse route-special transfer",
-    )
-)
 QUICK = (0, 2, 12, 30, 31)
 
 
