@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cli import demo_case
 from protocol.errors import CaseledgerError
 from protocol.i18n import Language, Text, language
 
@@ -59,11 +60,11 @@ _TEXTS = {
         "  ✓ 甲银行移交、法院签收，流转单 {events} 条逐条相接",
         "  ✓ bank A hands over, the court takes over: {events} custody events, each after the other",
     ),
-    "down": Text("三、停掉网关、数据库和整条链", "3. Gateway, database and the whole chain are stopped"),
+    "down": Text("四、停掉网关、数据库和整条链", "4. Gateway, database and the whole chain are stopped"),
     "stopped": Text("  ✓ 没有进程存活，端口不再应答", "  ✓ no process lives, no port answers"),
     "court": Text(
-        "四、法院断网核验（{how}），手里只有文件、收据、信任文件",
-        "4. The court verifies with networking off ({how}): file, receipt and trust file alone",
+        "五、法院断网核验（{how}），手里只有文件、收据、信任文件",
+        "5. The court verifies with networking off ({how}): file, receipt and trust file alone",
     ),
     "verdict": Text("  ✓ {file}：{result}", "  ✓ {file}: {result}"),
     "certificate": Text(
@@ -71,7 +72,7 @@ _TEXTS = {
     ),
     "unshare": Text("独立网络命名空间，无任何网卡", "a network namespace without any interface"),
     "strace": Text("strace 记录：无任何网络调用", "strace: no network call at all"),
-    "tamper": Text("五、各改一个字节", "5. One byte is changed"),
+    "tamper": Text("六、各改一个字节", "6. One byte is changed"),
     "named": Text(
         "  ✓ 改动{what} → {result}，指出：{what}（{code}）",
         "  ✓ in the {what} → {result}, named: {what} ({code})",
@@ -130,7 +131,7 @@ class Document:
 
 
 class Demo:
-    """The five parts. Each raises when it was not so."""
+    """The six parts. Each raises when it was not so."""
 
     def __init__(self, stack: Stack, lang: Language) -> None:
         self._stack = stack
@@ -138,7 +139,7 @@ class Demo:
         self._court = stack.home / "court"
 
     def say(self, name: str, **values: object) -> None:
-        print(_TEXTS[name].format(self._lang, **values), flush=True)
+        print((_TEXTS | demo_case.TEXTS)[name].format(self._lang, **values), flush=True)
 
     def tell(self) -> None:
         from cli.isolated import available
@@ -150,6 +151,7 @@ class Demo:
         documents = self._anchor()
         self._attest(documents[0])
         self._hand_over(documents[0])
+        self._cases()
         self._stop()
         self._verify(isolation, documents)
 
@@ -255,6 +257,21 @@ class Demo:
 
     # 3
 
+    def _cases(self) -> None:
+        from chain import case_record
+
+        story = demo_case.CaseStory(
+            self._lang,
+            self._stack.trust_path,
+            self._stack.home / case_record.FILE_NAME,
+            self._caseledger,
+            self.say,
+            self._require,
+        )
+        story.tell(self._stack.home / "documents" / time.strftime("%Y%m%d-%H%M%S-case"))
+
+    # 4
+
     def _stop(self) -> None:
         self.say("down")
         self._stack.down()
@@ -267,7 +284,7 @@ class Demo:
         )
         self.say("stopped")
 
-    # 4 and 5
+    # 5 and 6
 
     def _verify(self, isolation: Isolation, documents: list[Document]) -> None:
         document = documents[0]
@@ -328,17 +345,23 @@ class Demo:
 
     # helpers
 
-    def _caseledger(self, *arguments: str) -> Any:
-        """The bank's agent as the bank runs it: a command of its own."""
+    def _caseledger(self, *arguments: str, failing: bool = False, ends: int = 0) -> Any:
+        """An organisation's agent as it runs it, a command of its own that ends with `ends`.
+
+        `failing`: it must be refused, and the refusal is the answer.
+        """
         done = subprocess.run(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "cli.main", *arguments, "--home", str(self._stack.home), "--json"],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
-        if done.returncode != 0:
+        if done.returncode != ends:
             refused = _json(done.stderr)
+            if failing:
+                return refused
             code, detail = refused.get("code", done.returncode), refused.get("detail", "")
             raise DemoFailed(f"{' '.join(arguments[:2])}: {code} {detail}", hint=refused.get("hint"))
+        self._require(not failing, "NotRefused", " ".join(arguments[:2]))
         return _json(done.stdout)
 
     @staticmethod

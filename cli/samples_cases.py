@@ -51,8 +51,8 @@ def _yuan(fen: int) -> str:
     return f"{fen // 100}.{fen % 100:02d}"
 
 
-def row_of(number: int, today: datetime.date) -> Row:
-    """The row of this number, its defect included."""
+def row_of(number: int, today: datetime.date, series: str) -> Row:
+    """The row of this number, its defect included. `series` is in its contract number: a list of its own."""
     product = _PRODUCTS[number % len(_PRODUCTS)]
     overdue = 60 + 7 * (number % 40)
     broken = today - datetime.timedelta(days=overdue)
@@ -65,7 +65,7 @@ def row_of(number: int, today: datetime.date) -> Row:
         identity = first + organisation_check(first)
     parts = (200_000 + 13_700 * number, 900 * number, 5_000)
     row = {
-        "contract_no": f"JX-{signed.year}-{number:06d}",
+        "contract_no": f"JX-{series}-{number:06d}",
         "product": product,
         "debtor_name": name,
         "identity_no": identity,
@@ -87,13 +87,13 @@ def row_of(number: int, today: datetime.date) -> Row:
     return row
 
 
-def write(path: Path, today: datetime.date) -> Path:
+def write(path: Path, today: datetime.date, series: str) -> Path:
     """The file as a bank's spreadsheet program in China saves CSV: GB18030."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="gb18030", newline="") as out:
         writer = csv.writer(out)
         writer.writerow([column.label.zh for column in COLUMNS])
         for number in range(1, ROWS + 1):
-            row = row_of(number, today)
+            row = row_of(number, today, series)
             writer.writerow([row[column.name] for column in COLUMNS])
     return path
