@@ -28,6 +28,8 @@ CHECKED = ("content", "inclusion", "append-only", "finality", "time", "signer")
 LATE = 3600
 """Seconds that an anchored event may be missing in a statement about the newest anchored size."""
 MAX_KNOWN = 64
+CLOCK_ALLOWANCE = 300
+"""Seconds by which an event's time may be ahead of its block's, whose time is that of the block before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def _event(ground: Ground, stated: Statement, lines: frozenset[str], at: int, ev
     for verdict in verdicts:
         if verdict.status is Status.FAIL:
             raise _Refused(verdict, place)
-    if event.body is not None and event.body.event_time > core.link.time:
+    if event.body is not None and event.body.event_time > core.link.time + CLOCK_ALLOWANCE:
         raise errors.CustodyAfterAnchor(f"{event.body.event_time} > {core.link.time}", field=place)
     if core.log.log_id == stated.log_id:
         if core.inclusion.index >= stated.size:

@@ -9,7 +9,8 @@ import pytest
 
 from protocol import cbor
 from tests.support.custody_world import STORY, CustodyWorld
-from tests.support.world import AT
+from tests.support.second import available, second
+from tests.support.world import AT, LINK_TIME
 from verifier.conformance import answer
 from verifier.receipt import Receipt
 
@@ -45,3 +46,24 @@ def test_a_body_that_the_leaf_does_not_commit_to_is_refused(at: int, key: int, v
 def test_a_known_event_with_another_body_says_nothing() -> None:
     assert code(WORLD.sheet(), (WORLD.receipts[2],)) == "Ok"
     assert code(WORLD.sheet(), (told_otherwise(2, 9, "另一目的"),)) == "CustodyKnownEventInvalid"
+
+
+@pytest.mark.parametrize(("ahead", "expected"), [(0, "Ok"), (300, "Ok"), (301, "CustodyAfterAnchor")])
+def test_an_event_may_be_ahead_of_its_block_by_what_a_gateway_takes(ahead: int, expected: str) -> None:
+    """A block's time is that of the block before it, so an event can be anchored a second before it was."""
+    number = 2
+    anchored = LINK_TIME + 60 * number + 30
+    told = dataclasses.replace(
+        STORY[number - 1], said={**STORY[number - 1].said, "event_time": anchored + ahead}
+    )
+    story = (*STORY[: number - 1], told, *STORY[number:3])
+    world = CustodyWorld(story=story)
+    line = {
+        "receipt": world.item.receipt.hex(), "trust": WORLD.trust.hex(), "sheet": world.sheet().hex(),
+        "at": AT,
+    }  # fmt: skip
+    theirs = json.dumps(line).encode()
+    assert answer("custody", theirs)["code"] == expected
+    if available():
+        with second("custody") as process:
+            assert process.raw(theirs)["code"] == expected

@@ -15,6 +15,7 @@ export const SHEET_LIMIT = 32 << 20;
 const STATEMENT_LIMIT = 512;
 export const EVENTS_LIMIT = 4096;
 const HOUR = 3600;
+const CLOCK_ALLOWANCE = 300;
 const TAG = text("caseledger/custody/v1");
 const UNKNOWN = ["UnknownVersion", "UnknownProofKind"];
 const JUDGED = ["content", "inclusion", "append-only", "finality", "time", "signer"];
@@ -168,7 +169,7 @@ class CustodyCheck {
     const failed = verdicts.find(({ status }) => status === "FAIL");
     if (failed) refuse(failed.code, `${where}: ${failed.detail}`);
     const { link, inclusion } = core;
-    if (body && body.time > link.time) refuse("CustodyAfterAnchor", where);
+    if (body && body.time > link.time + CLOCK_ALLOWANCE) refuse("CustodyAfterAnchor", where);
     if (this.isHere(core.log)) {
       const { size, rootSha256, rootSm3 } = this.statement;
       if (inclusion.index >= size) refuse("CustodyBeyondCheckpoint", where);
