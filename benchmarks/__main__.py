@@ -54,6 +54,7 @@ BENCHES = (
     Bench("attested", Text("证明附件与证书", "attestations and certificates"), (900, 600)),
     Bench("watching", Text("镜像与见证", "mirror and witness"), (600, 300)),
     Bench("import", Text("批量导入", "bulk import"), (900, 300), "import_rows"),
+    Bench("cases", Text("案件", "cases"), (900, 400)),
     Bench("browser", Text("网页核验", "verification page"), (600, 300)),
 )
 _USAGE = {

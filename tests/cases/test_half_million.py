@@ -1,11 +1,10 @@
-"""With 500,000 cases: a case and a page of a list come in under 30 ms at p99, through indexes."""
+"""With 500,000 cases every read goes through an index. The time is shown; a bench holds it to a bound."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-import os
 import random
 import time
 from typing import Any
@@ -26,7 +25,6 @@ from tests.support.case_rows import CONTRACTS, DAY, NOW, add_policy, copy_cases,
 
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(1200)]
 CASES, HISTORIES = 500_000, 500
-MOST = 0.030
 VIEWERS = {
     "bank": Viewer(3, Role.BANK.mask),
     "centre": Viewer(90, Role.CENTRE.mask),
@@ -52,9 +50,7 @@ def p99(times: list[float]) -> float:
     return sorted(times)[math.ceil(0.99 * len(times)) - 1]
 
 
-def test_reads_and_pages_are_quick_and_use_indexes(
-    pg: PgDatabase, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_reads_and_pages_use_indexes(pg: PgDatabase, capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> dict[str, float]:
         await migrate(pg.dsn("migrator"))
         owner = await asyncpg.connect(pg.superuser_dsn)
@@ -83,9 +79,6 @@ def test_reads_and_pages_are_quick_and_use_indexes(
     with capsys.disabled():
         for name, seconds in figures.items():
             print(f"{name:28} p99 {seconds * 1000:6.1f} ms")
-    # A machine that does other work besides says nothing about the time that a read takes.
-    if os.getloadavg()[0] <= 1.5 * (os.cpu_count() or 1):
-        assert max(figures.values()) < MOST, figures
 
 
 async def _reads(reading: Reading, ids: list[bytes]) -> float:

@@ -26,4 +26,5 @@ def test_demo_is_so_fresh_and_again(home: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert len(done.stdout.splitlines()) <= PAGE
         assert done.stdout.count("INVALID") == 3
+        assert "CaseRoleMissing" in done.stdout
         assert time.monotonic() - started < limit
