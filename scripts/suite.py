@@ -109,7 +109,7 @@ def from_pattern(pattern: str) -> Reader:
 
 
 def existing(names: list[str]) -> list[str]:
-    return [name for name in names if (ROOT / name).is_dir()]
+    return [name for name in names if (ROOT / name).exists()]
 
 
 def check_steps() -> list[Step]:
@@ -140,8 +140,9 @@ def pytest_step(name: str, *arguments: str, live: bool = False) -> Step:
     return Step(name, command, from_junit(report), live)
 
 
-NETWORKED = {"chain": ["tests/chain", "tests/monitor"], "ledger": ["tests/e2e", "tests/cli"]}
-"""Tests that mostly wait for blocks: they run beside the others."""
+CASES_LIVE = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "e2e").glob("test_*case*.py"))
+NETWORKED = {"chain": ["tests/chain", "tests/monitor", *CASES_LIVE], "ledger": ["tests/e2e", "tests/cli"]}
+"""Tests that mostly wait for blocks, in two parts of about one length: they run beside the others."""
 
 
 def test_steps() -> list[Step]:
@@ -149,9 +150,13 @@ def test_steps() -> list[Step]:
         r"Ran \d+ test suites? .*: (?P<passed>\d+) tests? passed,"
         r" (?P<failed>\d+) failed, (?P<skipped>\d+) skipped"
     )
-    others = [f"--ignore={folder}" for folders in NETWORKED.values() for folder in folders]
+    others = [f"--ignore={path}" for paths in NETWORKED.values() for path in paths]
+    apart = {"ledger": [f"--ignore={path}" for path in CASES_LIVE]}
     return [
-        *(pytest_step(name, "-m", "not slow", *existing(folders)) for name, folders in NETWORKED.items()),
+        *(
+            pytest_step(name, "-m", "not slow", *apart.get(name, []), *existing(folders))
+            for name, folders in NETWORKED.items()
+        ),
         pytest_step("rooms", "-m", "not slow", *others, live=True),
         Step("forge", [".tools/bin/forge", "test"], forge),
         Step("hardhat", [f"{NODE_BIN}/hardhat", "test"], from_pattern(r"(?m)^\s*(?P<passed>\d+) passing.*$")),

@@ -30,7 +30,7 @@ from storage.roles import DATABASE
 from tests.support.faulty import FaultyStack
 from tests.support.stack import command, wait_for
 
-pytestmark = [pytest.mark.chain, pytest.mark.database]
+pytestmark = [pytest.mark.chain, pytest.mark.database, pytest.mark.slow]
 DEADLINES = 100
 POINTS = (
     "keep.watching", "keep.watched", "remind.made", "remind.committed", "keep.sending", "keep.sent",
