@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.keys import KeyLabel, X25519Key, new_key, save_key
+from cli import samples_cases
 from cli.main import main
 from protocol.case_totals import BatchTotals
 from tests.support.intake import good, write_csv, write_xlsx
@@ -149,3 +151,15 @@ def test_a_batch_waits_for_a_gateway_and_its_totals_are_at_hand(
     assert totals.commitment.hex() in text
     assert (totals.root.hex(), totals.count, totals.total) == (made["root"], 2, 2_046_912)
     assert out.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("today", [datetime.date(2026, 11, 30), datetime.date(2024, 2, 29)])
+def test_the_demo_list_has_seven_defects_of_seven_kinds(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], today: datetime.date
+) -> None:
+    path = samples_cases.write(tmp_path / "list.csv", today, "A")
+    found = json.loads(run(capsys, home, "import", path, "--as-of", today, "--json", "--quiet", code=3))
+    assert (found["rows"], found["new"], found["defective"]) == (200, 193, 7)
+    assert len(found["defects"]) == 7
+    other = samples_cases.write(tmp_path / "other.csv", today, "B")
+    assert not set(other.read_bytes().split(b"\r\n")[1:-1]) & set(path.read_bytes().split(b"\r\n")[1:-1])
