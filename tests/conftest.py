@@ -32,6 +32,13 @@ _PREFIX = "clt-"
 os.environ.pop("CASELEDGER_LANG", None)
 
 
+@pytest.fixture(autouse=True)
+def _language_of_nobody() -> Iterator[None]:
+    """A command that runs in this process leaves its language in the environment."""
+    yield
+    os.environ.pop("CASELEDGER_LANG", None)
+
+
 @dataclass(frozen=True)
 class PgDatabase:
     """A fresh database of the session's cluster: `dsn(role)` for migrator, gateway, sealer, reader."""

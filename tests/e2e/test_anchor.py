@@ -26,6 +26,7 @@ from cli.stack import Stack
 from protocol.entry import parse_leaf
 from tests.conftest import make_home
 from tests.support.stack import (
+    ASSOCIATION,
     BANK_A,
     ROOT,
     Caller,
@@ -197,6 +198,7 @@ def test_recipients_key_that_the_own_node_contradicts_is_refused(local_stack: St
     arguments = ["--case", "e2e-pins", "--class", "contract", "--store", "--to", "3"]
     settings.write_text(kept.replace("[agent]", f'[agent]\nrpc = ["{node}"]'))
     pins = local_stack.home / "agent" / "hpke-pins.json"
+    pinned = pins.read_bytes()
     try:
         done = add(local_stack, str(folder), *arguments)
         assert done["accepted"] == 1
@@ -205,7 +207,7 @@ def test_recipients_key_that_the_own_node_contradicts_is_refused(local_stack: St
         assert refused["code"] == "RecipientKeyMismatch"
     finally:
         settings.write_text(kept)
-        pins.unlink(missing_ok=True)
+        pins.write_bytes(pinned)
 
 
 def test_accepting_goes_on_while_the_chain_is_stopped(local_stack: Stack, tmp_path: Path) -> None:
@@ -343,7 +345,7 @@ def test_gateway_that_drops_is_bypassed_through_another_members_gateway(
 
 
 def hpke_act(bank: Caller, stack: Stack) -> dict[str, Any]:
-    """A SetHpkeKey act of bank A with the nonce that the registry wants."""
+    """A SetHpkeKey act of a bank with the nonce that the registry wants."""
     import asyncio
     import dataclasses
 
@@ -382,7 +384,7 @@ def registry_key(url: str | None, index: int) -> str | None:
 
 
 def test_any_members_gateway_relays_any_members_act(local_stack: Stack, second: SecondOperator) -> None:
-    bank = caller(local_stack, "bank-a", BANK_A)
+    bank = caller(local_stack, "bank-association", ASSOCIATION)
     document = hpke_act(bank, local_stack)
     url = second.stack.gateway_url
     with httpx.Client(base_url=str(url), trust_env=False, timeout=30) as http:
@@ -411,7 +413,7 @@ def test_own_node_takes_the_act_without_any_gateway(local_stack: Stack, tmp_path
     from chain.signer import load_relayer
     from ledger_gateway.acts import parse_act
 
-    bank = caller(local_stack, "bank-a", BANK_A)
+    bank = caller(local_stack, "bank-association", ASSOCIATION)
     local_stack.stop_service("gateway")
     try:
         document = hpke_act(bank, local_stack)

@@ -42,7 +42,7 @@ from storage.db import migrate
 from verifier.trust import TrustFile
 
 ROOT = Path(__file__).resolve().parents[2]
-BANK_A, BANK_B, COURT, REGULATOR = 5, 6, 3, 4
+ASSOCIATION, BANK_A, BANK_B, COURT, REGULATOR = 2, 5, 6, 3, 4
 ORIGIN = "caseledger.localhost/evidence"
 
 
