@@ -18,6 +18,8 @@ from evidence.local_authority import POLICY, ROOT_FILE, LocalAuthority
 from verifier.timetoken_path import load
 from verifier.trust_payload import TimeAuthority
 
+EVERY = 15
+"""Seconds between requests: a local authority costs nothing, and a person waits for its token."""
 NAMES = ("time-a", "time-b")
 NICENESS = 5
 
@@ -83,7 +85,7 @@ class LocalTimes:
         return "".join(
             f'\n[[time_authority]]\nname = {json.dumps(one.name)}\nurl = "{one.url}"\n'
             f'roots = "{FOLDER}/{one.name}/{ROOT_FILE}"\npolicies = ["{POLICY}"]\n'
-            f'revocation = ["{one.url}{LIST_PATH}"]\n'
+            f'revocation = ["{one.url}{LIST_PATH}"]\nevery = {EVERY}\n'
             for one in authorities
         )
 

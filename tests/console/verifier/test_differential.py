@@ -232,7 +232,7 @@ def compare_sheets(seed: int, count: int) -> Counter[str]:
             report = custody_report(line)
             verdict = report.verdict("custody")
             ours: list[object] = [verdict.status.name, verdict.code]
-            ours += [report.facts.get(name) for name in CUSTODY_FACTS]
+            ours += [json_safe(report.facts.get(name)) for name in CUSTODY_FACTS]
             answer = process.ask(line)
             said = next(one for one in answer["verdicts"] if one[0] == "custody")
             theirs = [*said[1:], *(answer["facts"].get(name) for name in CUSTODY_FACTS)]
@@ -241,6 +241,11 @@ def compare_sheets(seed: int, count: int) -> Counter[str]:
                 wrong.append(f"{number}: {ours} / {theirs}")
     assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])
     return seen
+
+
+def json_safe(fact: object) -> object:
+    """As JavaScript writes it: an integer that a double does not hold is text."""
+    return str(fact) if isinstance(fact, int) and fact > 2**53 - 1 else fact
 
 
 CUSTODY_FACTS = (
