@@ -233,7 +233,7 @@ INSERT INTO cases.case (case_id, root, position, owner, product, commitment, lis
                         clock_start, deadline, court)
 SELECT sha256(('case ' || n)::text::bytea), sha256(('batch ' || n / 500)::text::bytea), n % 500,
        5 + n / 500 % 40, 1 + n % 4, sha256(('row ' || n)::text::bytea), true, 1, 1, $2 - n % 864000,
-       $2 - n % 864000, CASE WHEN n % 5 < 2 THEN NULL ELSE $2 + (n * 7919) % 34560000 - 3456000 END,
+       $2 - n % 864000, CASE WHEN n % 5 < 2 THEN NULL ELSE $2 + (n::bigint * 7919) % 34560000 - 3456000 END,
        CASE WHEN n % 3 = 0 THEN 50 + n % 5 ELSE 0 END
 FROM generate_series(0, $1::int - 1) AS n"""
 
