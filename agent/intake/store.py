@@ -352,12 +352,17 @@ class IntakeStore:
         return found[0]
 
     def batch_named(self, text: str) -> StoredBatch:
-        """A batch by the first digits of its id.
+        """A batch by the first digits of its id or of its root, under which the ledger knows it.
 
         Raises:
             BatchUnknown: none, or more than one.
         """
-        found = [one for one in self.batches() if text and one.id.hex().startswith(text.lower())]
+        digits = text.lower()
+        found = [
+            one
+            for one in self.batches()
+            if digits and (one.id.hex().startswith(digits) or (one.root or b"").hex().startswith(digits))
+        ]
         if len(found) != 1:
             raise BatchUnknown(f"{len(found)} batches begin with these digits", field="batch")
         return found[0]

@@ -63,6 +63,7 @@ def test_preview_confirm_and_again(home: Path, tmp_path: Path, capsys: pytest.Ca
     assert (proof["index"], proof["size"], proof["path"]) == (0, 1, [])
     shown = json.loads(run(capsys, home, "batch", "show", proof["batch"][:12]))
     assert shown["root"] == proof["root"]
+    assert json.loads(run(capsys, home, "batch", "show", proof["root"])) == shown
     run(capsys, home, "batch", "drop", proof["batch"][:12])
     assert run(capsys, home, "batch", "list") == ""
 
