@@ -26,9 +26,9 @@ TEXTS = {
     "more": Text("还有更多：--cursor {next} 或 --all", "there is more: --cursor {next}, or --all"),
     "issued": Text(
         "案件码（只显示这一次，请抄给当事人）：\n\n    {code}\n\n"
-        "有效至 {until}（北京时间）。此前的案件码已失效。",
+        "有效至 {until}（北京时间）。此前若有案件码，已经失效。",
         "Case code (shown once; write it down for the debtor):\n\n    {code}\n\nuntil {until} (Beijing). "
-        "An earlier code has ended.",
+        "An earlier code, if there was one, has ended.",
     ),
     "revoked": Text("案件码已收回。", "the case code is taken back."),
     "written": Text("已写入 {path}", "written to {path}"),

@@ -7,6 +7,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +34,10 @@ _TEXTS = {
     "from_chain": Text("从链上事件计算", "from the chain's events"),
     "home": Text("数据目录，内有 deployment.json 与 cases.json", "home with deployment.json and cases.json"),
     "rpc": Text("自有节点的地址（可重复）；默认取部署记录", "own node's address, repeatable"),
-    "to_block": Text("计至这个区块（默认最新的最终区块）", "up to this block (the newest final one)"),
+    "to_block": Text(
+        "计至这个区块（默认为 --compare 那份所写的，否则最新的最终区块）",
+        "up to this block (that of the report to compare with, else the newest final one)",
+    ),
     "view": Text("public：隐去小数目；full：全部；own：一家机构", "public: small cells withheld; full; own"),
     "owner": Text("机构编号，用于 own", "the institution's number, for own"),
     "totals": Text(
@@ -71,7 +76,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser], help_text
     verb.add_argument("--home", type=Path, metavar="DIR", help=_say("home", lang))
     verb.add_argument("--rpc", action="append", default=[], metavar="URL", help=_say("rpc", lang))
     verb.add_argument("--to-block", type=int, metavar="N", help=_say("to_block", lang))
-    verb.add_argument("--view", choices=_VIEWS, default="public", help=_say("view", lang))
+    verb.add_argument("--view", choices=_VIEWS, help=_say("view", lang))
     verb.add_argument("--owner", type=int, metavar="N", help=_say("owner", lang))
     verb.add_argument(
         "--totals", type=Path, action="append", metavar="PATH", help=_say("totals", lang)
@@ -91,11 +96,12 @@ def run(args: argparse.Namespace) -> int:
 
     lang = language(getattr(args, "lang", None))
     home = args.home or Path(".caseledger")
-    query = Query(View(args.view), args.owner)
+    wanted = None if args.compare is None else _read(args.compare)
+    asked = _asked(args, wanted)
+    query = Query(View(asked.view), asked.owner)
     placed, record = deployment.load(home), case_record.load(home)
     openings = None if args.totals is None else list(_openings(args.totals))
-    wanted = None if args.compare is None else _read(args.compare)
-    seen = asyncio.run(_read_chain(placed, record, args, pool_of))
+    seen = asyncio.run(_read_chain(placed, record, args.rpc, asked.block, pool_of))
     source = from_chain(seen, record.contracts)
     _tell("read", lang, block=seen.head.number, batches=len(seen.batches), ledger=len(seen.ledger))
     if any(policy.test_clock for policy in source.snapshot.policies):
@@ -113,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _read_chain(
-    placed: Deployment, record: CaseRecord, args: argparse.Namespace, pool_of: Any
+    placed: Deployment, record: CaseRecord, rpc: list[str], block: int | None, pool_of: Any
 ) -> CaseEvents:
     from chain.case_events import read_all
 
@@ -121,8 +127,39 @@ async def _read_chain(
         if sys.stderr.isatty():
             print(f"\r{block}/{last}", end="" if block < last else "\n", file=sys.stderr, flush=True)
 
-    async with pool_of(placed, tuple(args.rpc)) as pool:
-        return await read_all(pool, record, to_block=args.to_block, progress=progress)
+    async with pool_of(placed, tuple(rpc)) as pool:
+        return await read_all(pool, record, to_block=block, progress=progress)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which report is computed."""
+
+    view: str
+    owner: int | None
+    block: int | None
+
+
+def _asked(args: argparse.Namespace, wanted: bytes | None) -> _Asked:
+    """As the caller says; what is left open, as the report to compare with says of itself.
+
+    Whatever that report says, it is computed from the chain, so a false statement only makes it differ.
+    """
+    stated: Any = {}
+    if wanted is not None:
+        with suppress(ValueError, RecursionError):
+            stated = json.loads(wanted)
+    query, snapshot = (_member(stated, name) for name in ("query", "snapshot"))
+    view, owner, block = _member(query, "view"), _member(query, "owner"), _member(snapshot, "block")
+    return _Asked(
+        args.view or (view if view in _VIEWS else _VIEWS[0]),
+        args.owner if args.view or args.owner is not None or type(owner) is not int else owner,
+        args.to_block if args.to_block is not None or type(block) is not int or block < 0 else block,
+    )
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _openings(paths: list[Path]) -> Iterator[bytes]:

@@ -167,6 +167,12 @@ def test_a_node_alone_gives_the_bytes_of_the_gateway(
         more = ["--view", query["view"], "--to-block", str(block)]
         more += ["--owner", str(query["owner"])] if query["owner"] else []
         assert main([*words, *more, "--compare", str(path)]) == 0, capfd.readouterr().out
+        # Without more words it is the report of the block and the view that the file names.
+        assert main([*words, "--compare", str(path)]) == 0, capfd.readouterr().out
+        false = {**report, "snapshot": {**report["snapshot"], "time": 1}}
+        path.write_text(json.dumps(false))
+        assert main([*words, "--compare", str(path)]) == 20
+        assert "snapshot.time" in capfd.readouterr().out
     figures = json.loads(answers["full"])["figures"]
     assert figures[0]["by"]["all"][0]["numerator"] == CASES
     assert None in [row["numerator"] for row in json.loads(answers["public"])["figures"][0]["by"]["owner"]]
