@@ -12,7 +12,7 @@ from random import Random
 
 from benchmarks.month.cast import Cast, Lead
 from benchmarks.month.paths import PATHS, TAILS, WEIGHTS
-from cases.calendar import DAY, WorkCalendar, day_of, first_second, to_day
+from cases.calendar import DAY, WorkCalendar, day_of, first_second, to_date, to_day
 from chain.case_acts import Origin
 from protocol.case_batch import CaseLeaf, leaf_hash
 from protocol.case_totals import BatchTotals, ProductTotals
@@ -111,6 +111,10 @@ def _case(rng: Random, seed: int, cast: Cast, owner: int, number: int) -> CasePl
     return CasePlan(number, case_id, product, lead, PATHS[which] + tail, amounts, commitment)
 
 
+LONGEST_REST = 14
+"""No row of days off is longer."""
+
+
 class Hours:
     """When people work: from nine to five on working days, in Shanghai."""
 
@@ -118,8 +122,13 @@ class Hours:
         self._calendar = calendar
 
     def at_work(self, time: int) -> int:
-        """The time itself, or the same minute of the next working morning."""
+        """The time itself, or the same minute of the next working morning.
+
+        Past the table's last year it is the time itself: no life is followed so far.
+        """
         day = day_of(time)
+        if to_date(day + LONGEST_REST).year not in self._calendar.years:
+            return time
         second = time - first_second(day)
         if second >= 17 * 3600:
             day, second = day + 1, 9 * 3600 + second % 3600

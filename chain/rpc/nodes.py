@@ -58,7 +58,7 @@ class RpcRefused(ChainError):
 
 
 class Lie(enum.StrEnum):
-    """Why a node was left. The first six are lies, the last two are faults."""
+    """Why a node was left. The first six are lies, the others are faults."""
 
     WRONG_CHAIN_ID = "wrong_chain_id"
     STALE_HEAD = "stale_head"
@@ -68,11 +68,12 @@ class Lie(enum.StrEnum):
     WITHHELD_LOGS = "withheld_logs"
     UNAVAILABLE = "unavailable"
     MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
 
     @property
     def forgivable(self) -> bool:
         """A node left for this is still better than no node at all."""
-        return self in (Lie.STALE_HEAD, Lie.UNAVAILABLE, Lie.MALFORMED)
+        return self in (Lie.STALE_HEAD, Lie.UNAVAILABLE, Lie.MALFORMED, Lie.TOO_LARGE)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,6 @@ class RpcMetrics:
 class TransportFault(Exception):
     """A node did not give a JSON-RPC answer. The reason decides how it is treated."""
 
-    def __init__(self, reason: Lie, too_large: bool = False) -> None:
+    def __init__(self, reason: Lie) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.too_large = too_large

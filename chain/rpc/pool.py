@@ -233,7 +233,7 @@ class RpcPool:
                     await check(node, method, params, result)
                 return Answer(result, node.url)
             except TransportFault as error:
-                too_large |= error.too_large
+                too_large |= error.reason is Lie.TOO_LARGE
                 fleet.leave(node, error.reason, method)
             except RpcRefused as error:
                 self.metrics.refused += 1

@@ -74,7 +74,7 @@ class Transport:
                     async for chunk in response.aiter_bytes():
                         content += chunk
                         if len(content) > self._settings.max_answer:
-                            raise TransportFault(Lie.MALFORMED, too_large=True)
+                            raise TransportFault(Lie.TOO_LARGE)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
             raise TransportFault(Lie.UNAVAILABLE) from None
         if nesting(bytes(content)) > MAX_NESTING:

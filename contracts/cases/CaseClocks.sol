@@ -38,13 +38,7 @@ abstract contract CaseClocks is CaseLedgerBase {
         _requireRole(state, request.organisation, policy.holdRoles(kind));
         _requireSigner(keccak256(abi.encode(PAUSE, request)), request.organisation, signature);
 
-        HoldRecord[] storage records = _holds[request.caseId][state.clockId];
-        uint256 length = records.length;
-        if (length >= MOST_HOLDS) revert CaseTooManyHolds(length);
-        for (uint256 i = 0; i < length; ++i) {
-            if (records[i].kind == kind && records[i].until == 0) revert CaseHoldOpen(kind);
-        }
-        records.push(HoldRecord(kind, _now(), 0, request.organisation));
+        _open(_holds[request.caseId][state.clockId], kind, request.organisation);
         state.openHolds += 1;
         state.deadline = 0;
         state.flags &= ~REVERSIBLE;
@@ -111,7 +105,7 @@ abstract contract CaseClocks is CaseLedgerBase {
     }
 
     /// The clock of a new stage, or a longer one of the same stage, has begun.
-    function _settleDeadline(bytes32 caseId, Case storage state) internal override {
+    function _settleDeadline(bytes32 caseId, Case storage state) internal virtual override {
         (uint40 deadline, bool provisional) = _deadline(caseId, state);
         state.deadline = deadline;
         uint8 cleared = state.flags & ~(PROVISIONAL | MARKED_OVERDUE);
@@ -120,8 +114,30 @@ abstract contract CaseClocks is CaseLedgerBase {
         state.flags = provisional ? cleared | PROVISIONAL : cleared;
     }
 
+    /// Begins a pause of a kind that is not open.
+    function _open(HoldRecord[] storage records, uint8 kind, uint32 organisation) internal virtual {
+        uint256 length = records.length;
+        if (length >= MOST_HOLDS) revert CaseTooManyHolds(length);
+        for (uint256 i = 0; i < length; ++i) {
+            if (records[i].kind == kind && records[i].until == 0) revert CaseHoldOpen(kind);
+        }
+        records.push(HoldRecord(kind, _now(), 0, organisation));
+    }
+
+    /// Ends the open pause of a kind.
+    function _close(HoldRecord[] storage records, uint8 kind) internal virtual {
+        uint256 length = records.length;
+        for (uint256 i = 0; i < length; ++i) {
+            if (records[i].kind == kind && records[i].until == 0) {
+                records[i].until = _now();
+                return;
+            }
+        }
+        revert CaseHoldNotOpen(kind);
+    }
+
     /// Ends every open pause.
-    function _closeAll(bytes32 caseId, Case storage state) internal {
+    function _closeAll(bytes32 caseId, Case storage state) internal virtual {
         HoldRecord[] storage records = _holds[caseId][state.clockId];
         for (uint256 i = 0; i < records.length; ++i) {
             if (records[i].until == 0) records[i].until = _now();
@@ -131,7 +147,7 @@ abstract contract CaseClocks is CaseLedgerBase {
 
     /// The deadline while a provisional one still suffices to say that time runs; else the exact one, which reverts
     /// with CalendarYearUnknown where nobody can know it.
-    function _exactDeadline(bytes32 caseId, Case storage state) internal view returns (uint40) {
+    function _exactDeadline(bytes32 caseId, Case storage state) internal view virtual returns (uint40) {
         uint40 stored = state.deadline;
         if (state.flags & PROVISIONAL == 0 || _now() <= stored) return stored;
         return _exact(caseId, state);
@@ -178,16 +194,5 @@ abstract contract CaseClocks is CaseLedgerBase {
             HoldRecord memory record = records[i];
             holds[i] = IWorkCalendar.Hold(record.from, record.until);
         }
-    }
-
-    function _close(HoldRecord[] storage records, uint8 kind) private {
-        uint256 length = records.length;
-        for (uint256 i = 0; i < length; ++i) {
-            if (records[i].kind == kind && records[i].until == 0) {
-                records[i].until = _now();
-                return;
-            }
-        }
-        revert CaseHoldNotOpen(kind);
     }
 }

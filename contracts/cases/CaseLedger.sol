@@ -123,7 +123,7 @@ contract CaseLedger is CaseClocks {
     }
 
     /// Time and pauses allow the step.
-    function _requireClock(bytes32 caseId, Case storage state, TransitionRow row) private view {
+    function _requireClock(bytes32 caseId, Case storage state, TransitionRow row) internal view virtual {
         if (state.openHolds != 0 && !row.isHeld()) revert CaseOnHold(state.openHolds);
         if (row.isExtension() && state.extension != 0) revert CaseAlreadyExtended(state.extension);
         bool before = row.isBefore();
@@ -138,7 +138,15 @@ contract CaseLedger is CaseClocks {
         if (!before && _now() <= deadline) revert CaseTooEarly(deadline, _now());
     }
 
-    function _requireActors(Case storage state, Step memory step, Move calldata request) private view {
+    function _requireActors(
+        Case storage state,
+        Step memory step,
+        Move calldata request
+    )
+        internal
+        view
+        virtual
+    {
         uint32 organisation = request.organisation;
         _requireRole(state, organisation, step.row.by());
         if (step.row.isSameCourt() && organisation != state.court) {
@@ -165,8 +173,9 @@ contract CaseLedger is CaseClocks {
         bytes calldata signature,
         bytes calldata coSignature
     )
-        private
+        internal
         view
+        virtual
     {
         bytes32 structHash = keccak256(abi.encode(MOVE, request));
         _requireSigner(structHash, request.organisation, signature);
@@ -179,8 +188,9 @@ contract CaseLedger is CaseClocks {
         Move calldata request,
         bytes calldata proof
     )
-        private
+        internal
         view
+        virtual
     {
         ICasePolicy.Guards memory guards = _policy(state).guards();
         bytes32 evidence =

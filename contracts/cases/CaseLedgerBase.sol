@@ -122,13 +122,21 @@ abstract contract CaseLedgerBase is EIP712, ICaseLedger {
     }
 
     /// The signature is by an act key of an organisation that may write now.
-    function _requireSigner(bytes32 structHash, uint32 organisation, bytes calldata signature) internal view {
+    function _requireSigner(
+        bytes32 structHash,
+        uint32 organisation,
+        bytes calldata signature
+    )
+        internal
+        view
+        virtual
+    {
         address key = Acts.signer(_hashTypedDataV4(structHash), signature);
         _registry.requireWriter(key, organisation, Ids.PURPOSE_ACT);
     }
 
     /// The organisation has one of the roles, or is the case's owner where the set names it.
-    function _requireRole(Case storage state, uint32 organisation, uint16 allowed) internal view {
+    function _requireRole(Case storage state, uint32 organisation, uint16 allowed) internal view virtual {
         if (allowed & OWNER != 0 && organisation == state.owner) return;
         if (_rolesOf(organisation) & (allowed & ~OWNER) == 0) revert CaseRoleMissing(organisation, allowed);
     }

@@ -452,7 +452,7 @@ def test_dead_silent_and_garbled_nodes_are_passed_over(network4: CometNetwork) -
             assert Lie.UNAVAILABLE in _left(pool, proxy)
         async with behind(network4) as (proxy, pool):
             proxy.change = _on("eth_getBlockByNumber", lambda _p, _r: ["not a block"])
-            assert isinstance(await pool.call("eth_getBlockByNumber", ["0x3", False]), dict)
+            assert isinstance(await pool.call("eth_getBlockByNumber", ["0x1", False]), dict)
             assert Lie.MALFORMED in _left(pool, proxy)
         with pytest.raises(RpcUnavailable):
             async with RpcPool(["http://127.0.0.1:9"], QUICK, chain_id=1) as pool:
@@ -469,6 +469,9 @@ def test_an_oversize_answer_is_cut_off(network4: CometNetwork) -> None:
             proxy.change = _on("eth_getCode", lambda _p, _r: "0x" + "00" * 5000)
             with pytest.raises(RpcAnswerTooLarge):
                 await pool.call("eth_getCode", ["0x" + "00" * 20, "latest"])
+            assert Lie.TOO_LARGE in _left(pool, proxy)
+            proxy.change = None
+            assert await pool.call("eth_getCode", ["0x" + "00" * 20, "latest"]) == "0x"
 
     run(scenario())
 
