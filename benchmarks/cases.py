@@ -262,7 +262,7 @@ def _reads(options: Options) -> Iterator[Row]:
 async def _read(server: Cluster, cases: int) -> tuple[list[float], list[float]]:
     await migrate(server.dsn("migrator"))
     contracts = CaseContracts(
-        1, PolicyVersion(LIFECYCLE, LIFECYCLE_V1.source_digest), *(bytes([at]) * 20 for at in range(1, 6))
+        1, PolicyVersion(LIFECYCLE, LIFECYCLE_V1.source_digest), *(bytes([at]) * 20 for at in range(1, 7))
     )
     owner = await asyncpg.connect(server.superuser_dsn(DATABASE))
     try:

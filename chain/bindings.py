@@ -37,6 +37,7 @@ WORK_CALENDAR = "WorkCalendar"
 EVIDENCE_GUARD = "EvidenceGuard"
 CASE_BATCHES = "CaseBatches"
 CASE_LEDGER = "CaseLedger"
+ACT_CARRIER = "ActCarrier"
 LIFECYCLE = "LifecycleV1"
 LIFECYCLE_TEST_CLOCK = "LifecycleV1TestClock"
 CONTRACTS = (
@@ -49,6 +50,7 @@ CONTRACTS = (
     LIFECYCLE_TEST_CLOCK,
     CASE_BATCHES,
     CASE_LEDGER,
+    ACT_CARRIER,
 )
 
 _PANIC = keccak256(b"Panic(uint256)")[:4]

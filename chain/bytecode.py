@@ -24,6 +24,7 @@ CASE_CONTRACTS = (
     "LifecycleV1TestClock",
     "CaseBatches",
     "CaseLedger",
+    "ActCarrier",
 )
 """Contracts of the case room."""
 ARTIFACTS = CONTRACTS + CASE_CONTRACTS
@@ -207,6 +208,11 @@ def case_ledger_immutables(
         "governance": _address(governance),
         "batches": _address(batches),
     }
+
+
+def carrier_immutables(*, ledger: bytes) -> dict[str, bytes]:
+    """All immutables of ActCarrier; the address is 20 bytes."""
+    return {"ledger": _address(ledger)}
 
 
 def contract_address(sender: bytes, nonce: int) -> bytes:

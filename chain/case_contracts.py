@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chain.bindings import (
+    ACT_CARRIER,
     CASE_BATCHES,
     CASE_LEDGER,
     EVIDENCE_GUARD,
@@ -35,6 +36,11 @@ class PolicyVersion:
         return self.name == LIFECYCLE_TEST_CLOCK
 
 
+def contract_names(policy: str) -> tuple[str, ...]:
+    """The artifacts of a case room under this policy, in the order in which they are deployed."""
+    return (WORK_CALENDAR, EVIDENCE_GUARD, policy, CASE_BATCHES, CASE_LEDGER, ACT_CARRIER)
+
+
 @dataclass(frozen=True)
 class CaseContracts:
     """Addresses, 20 bytes each; `version` is the policy that cases begin with."""
@@ -46,6 +52,7 @@ class CaseContracts:
     policy: bytes
     batches: bytes
     ledger: bytes
+    carrier: bytes
 
     @property
     def batches_domain(self) -> Domain:
@@ -66,9 +73,10 @@ class CaseContracts:
             self.version.name: self.policy,
             CASE_BATCHES: self.batches,
             CASE_LEDGER: self.ledger,
+            ACT_CARRIER: self.carrier,
         }
 
     @property
     def speaking(self) -> dict[bytes, str]:
-        """Those that emit events: name by address."""
+        """Those whose events say what is with cases: name by address."""
         return {self.calendar: WORK_CALENDAR, self.batches: CASE_BATCHES, self.ledger: CASE_LEDGER}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.bindings import (
+    ACT_CARRIER,
     CASE_BATCHES,
     CASE_LEDGER,
     EVIDENCE_GUARD,
@@ -21,6 +22,7 @@ from chain.bindings import (
 from chain.bytecode import (
     batches_immutables,
     calendar_immutables,
+    carrier_immutables,
     case_ledger_immutables,
     code_hash,
     contract_address,
@@ -30,7 +32,7 @@ from chain.bytecode import (
     load_artifact,
     policy_immutables,
 )
-from chain.case_contracts import CaseContracts, PolicyVersion
+from chain.case_contracts import CaseContracts, PolicyVersion, contract_names
 from chain.case_record import CaseRecord
 from chain.deploy import Network, sent
 from chain.deployment import DeployedContract, Deployment
@@ -67,7 +69,7 @@ async def deploy_cases(
     Raises DeploymentMismatch, ContractReverted, and what `chain.direct.send` raises.
     """
     first = await evm.nonce(deployer.address)
-    names = (WORK_CALENDAR, EVIDENCE_GUARD, version.name, CASE_BATCHES, CASE_LEDGER)
+    names = contract_names(version.name)
     at = {name: contract_address(deployer.address, first + i) for i, name in enumerate(names)}
     registry, log = deployment.registry.address, deployment.evidence_log.address
     arguments: dict[str, tuple[Any, ...]] = {
@@ -76,6 +78,7 @@ async def deploy_cases(
         version.name: ((at[WORK_CALENDAR], at[EVIDENCE_GUARD], NO_GUARD, NO_GUARD),),
         CASE_BATCHES: (registry, at[CASE_LEDGER]),
         CASE_LEDGER: (registry, at[CASE_BATCHES]),
+        ACT_CARRIER: (at[CASE_LEDGER],),
     }
     receipts: dict[str, Receipt] = {}
     for name in names:
@@ -137,6 +140,7 @@ def expected_case_code(deployment: Deployment, contracts: CaseContracts) -> dict
         CASE_LEDGER: case_ledger_immutables(
             chain_id, contracts.ledger, registry=registry, governance=governance, batches=contracts.batches
         ),
+        ACT_CARRIER: carrier_immutables(ledger=contracts.ledger),
     }
     return {name: deployed_code(load_artifact(name), immutables) for name, immutables in values.items()}
 

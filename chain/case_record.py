@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chain.bindings import CASE_BATCHES, CASE_LEDGER, EVIDENCE_GUARD, WORK_CALENDAR
-from chain.case_contracts import POLICIES, CaseContracts, PolicyVersion
+from chain.case_contracts import POLICIES, CaseContracts, PolicyVersion, contract_names
 from chain.deployment import DeployedContract, parse_contract, read_record, write_record
 from chain.errors import DeploymentMismatch
 from protocol import expect
@@ -20,7 +19,7 @@ from protocol.errors import MalformedInput
 from protocol.identifiers import format_address, parse_hex32
 
 FILE_NAME = "cases.json"
-VERSION = 1
+VERSION = 2
 _MAX_FILE = 1 << 16
 
 
@@ -36,7 +35,7 @@ class CaseRecord:
     @property
     def contracts(self) -> CaseContracts:
         """The addresses alone."""
-        names = (WORK_CALENDAR, EVIDENCE_GUARD, self.version.name, CASE_BATCHES, CASE_LEDGER)
+        names = contract_names(self.version.name)
         return CaseContracts(self.chain_id, self.version, *(self.deployed[name].address for name in names))
 
     def as_json(self) -> dict[str, Any]:
@@ -96,7 +95,7 @@ def parse(data: bytes) -> CaseRecord:
     policy = record["policy"]
     if policy not in POLICIES:
         raise MalformedInput(f"policy: one of {', '.join(POLICIES)}", field="policy")
-    names = (WORK_CALENDAR, EVIDENCE_GUARD, str(policy), CASE_BATCHES, CASE_LEDGER)
+    names = contract_names(str(policy))
     contracts = expect.json_members(record["contracts"], "contracts", names)
     deployed = {name: parse_contract(contracts[name], name) for name in names}
     if len({one.address for one in deployed.values()}) != len(names):

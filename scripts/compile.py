@@ -33,6 +33,7 @@ ENTRIES = {
     "LifecycleV1TestClock": "contracts/cases/LifecycleV1TestClock.sol",
     "CaseBatches": "contracts/cases/CaseBatches.sol",
     "CaseLedger": "contracts/cases/CaseLedger.sol",
+    "ActCarrier": "contracts/cases/ActCarrier.sol",
 }
 SETTINGS: dict[str, Any] = {
     "evmVersion": "london",

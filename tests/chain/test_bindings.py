@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.bindings import (
+    ACT_CARRIER,
     CONTRACTS,
     AbiUnreadable,
     AnswerUnreadable,
@@ -101,7 +102,8 @@ def test_every_event_has_a_sequence_and_decodes_what_it_encodes(name: str) -> No
     for event in interface(name).events.values():
         if event.name == "EIP712DomainChanged":
             continue
-        assert "sequence" in event.names
+        # The carrier speaks of call data and not of a state that somebody follows.
+        assert ("sequence" in event.names) != (name == ACT_CARRIER)
         topics = [event.topic]
         plain_types, plain = [], []
         for kind, indexed in zip(event.types, event.indexed, strict=True):

@@ -38,7 +38,7 @@ from tests.support.case_world import MEDIATION, ZERO, World, case_id, leaf_hash,
 from tests.support.revm import ACT, BANK, CENTRE, COURT, FOREVER, REGULATOR
 
 CONTRACTS = CaseContracts(
-    7, PolicyVersion("LifecycleV1", bytes(32)), *(bytes([number]) * 20 for number in range(1, 6))
+    7, PolicyVersion("LifecycleV1", bytes(32)), *(bytes([number]) * 20 for number in range(1, 7))
 )
 
 

@@ -19,7 +19,7 @@ from chain.deployment import DeployedContract
 from chain.errors import DeploymentMismatch, DeploymentMissing
 from protocol.errors import CaseledgerError, MalformedInput, UnknownVersion
 
-NAMES = ("WorkCalendar", "EvidenceGuard", "LifecycleV1", "CaseBatches", "CaseLedger")
+NAMES = ("WorkCalendar", "EvidenceGuard", "LifecycleV1", "CaseBatches", "CaseLedger", "ActCarrier")
 RECORD = CaseRecord(
     1776,
     PolicyVersion("LifecycleV1", b"\x05" * 32),
@@ -87,9 +87,16 @@ def test_a_record_with_a_fault_is_refused(change: dict[str, Any]) -> None:
         parse(text(change))
 
 
-def test_another_version_is_refused() -> None:
+@pytest.mark.parametrize("version", [1, 3])
+def test_another_version_is_refused(version: int) -> None:
     with pytest.raises(UnknownVersion):
-        parse(text({"version": 2}))
+        parse(text({"version": version}))
+
+
+def test_a_record_without_the_carrier_is_refused() -> None:
+    contracts = {name: one for name, one in RECORD.as_json()["contracts"].items() if name != "ActCarrier"}
+    with pytest.raises(MalformedInput):
+        parse(text({"contracts": contracts}))
 
 
 GOOD = json.dumps(RECORD.as_json()).encode()

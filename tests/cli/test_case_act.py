@@ -121,7 +121,7 @@ class Recording:
 
 BANK, CENTRE = 5, 1
 VERSION = PolicyVersion(LIFECYCLE, LIFECYCLE_V1.source_digest)
-CONTRACTS = CaseContracts(7, VERSION, *(bytes([n]) * 20 for n in range(1, 6)))
+CONTRACTS = CaseContracts(7, VERSION, *(bytes([n]) * 20 for n in range(1, 7)))
 CASE = b"\x5a" * 32
 
 

@@ -162,7 +162,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         from chain.case_contracts import CaseContracts, PolicyVersion
 
         contracts = CaseContracts(
-            777, PolicyVersion("LifecycleV1", bytes(32)), *(bytes([n]) * 20 for n in range(1, 6))
+            777, PolicyVersion("LifecycleV1", bytes(32)), *(bytes([n]) * 20 for n in range(1, 7))
         )
 
     monkeypatch.setattr(case_record, "load", lambda _home: Record())

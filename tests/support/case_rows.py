@@ -22,6 +22,7 @@ CONTRACTS = CaseContracts(
     b"\2" * 20,
     b"\3" * 20,
     LEDGER,
+    b"\4" * 20,
 )
 NOW = 1_800_000_000
 DAY = 86_400

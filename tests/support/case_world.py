@@ -18,6 +18,7 @@ from cases.lifecycle import OWNER, Lifecycle, Transition
 from cases.lifecycle_v1 import LIFECYCLE_V1
 from cases.machine import Machine
 from chain.bindings import (
+    ACT_CARRIER,
     CASE_BATCHES,
     CASE_LEDGER,
     EVIDENCE_GUARD,
@@ -27,7 +28,7 @@ from chain.bindings import (
     WORK_CALENDAR,
 )
 from chain.bytecode import load_artifact
-from chain.case_contracts import CaseContracts, PolicyVersion
+from chain.case_contracts import CaseContracts, PolicyVersion, contract_names
 from protocol.acts import Anchor
 from protocol.case_acts import CaseAct, Import
 from protocol.entry import EvidenceClass
@@ -101,6 +102,7 @@ class World:
         self.chain.deploy(policy, (calendar, guard, bytes(20), bytes(20)))
         self.chain.deploy(CASE_BATCHES, registry, self.chain.next_address(1))
         self.chain.deploy(CASE_LEDGER, registry, self.chain.at[CASE_BATCHES])
+        self.chain.deploy(ACT_CARRIER, self.chain.at[CASE_LEDGER])
         for year in self.years:
             low, high = year.bits & 2**256 - 1, year.bits >> 256
             self.chain.decide("setYear", year.year, low, high, "weekdays", target=WORK_CALENDAR)
@@ -109,10 +111,7 @@ class World:
         self.contracts = CaseContracts(
             CHAIN,
             PolicyVersion(policy, life.source_digest),
-            *(
-                self.chain.at[name]
-                for name in (WORK_CALENDAR, EVIDENCE_GUARD, policy, CASE_BATCHES, CASE_LEDGER)
-            ),
+            *(self.chain.at[name] for name in contract_names(policy)),
         )
         self._import()
         self._anchor_evidence()

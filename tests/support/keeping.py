@@ -24,7 +24,7 @@ T = 1_800_000_000
 CHAIN, LEDGER = 7, b"\x0a" * 20
 CONTRACTS = CaseContracts(
     CHAIN, PolicyVersion(LIFECYCLE, LIFECYCLE_V1.source_digest),
-    b"\1" * 20, b"\2" * 20, b"\3" * 20, b"\4" * 20, LEDGER,
+    b"\1" * 20, b"\2" * 20, b"\3" * 20, b"\4" * 20, LEDGER, b"\5" * 20,
 )  # fmt: skip
 
 

@@ -3,6 +3,12 @@ pragma solidity 0.8.37;
 
 /// The cheat codes of forge that these tests use.
 interface Vm {
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
     function addr(uint256 privateKey) external pure returns (address);
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function warp(uint256 time) external;
@@ -22,5 +28,7 @@ interface Vm {
     function getNonce(address account) external view returns (uint64);
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
     function record() external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory logs);
     function accesses(address target) external returns (bytes32[] memory reads, bytes32[] memory writes);
 }
