@@ -1,7 +1,8 @@
-"""Cases: transitions on a four-validator chain beside bare transactions, triage, reads at 500,000 cases.
+"""Cases: steps on a four-validator chain beside bare transactions, triage, reads at 500,000 cases.
 
-Both kinds of transaction are signed beforehand and sent by the same relayers to the same nodes in one run, so
-the ratio shows what the contract costs and not what the network does.
+Steps go in groups, as the gateway's sender makes them when there is a backlog, and one by one. All kinds of
+transaction are signed beforehand and sent by the same relayers to the same nodes in one run, so the ratio
+shows what a step costs and not what the network does.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from benchmarks.month.founding import Founded, found
 from benchmarks.parts import cluster
 from benchmarks.rows import BenchFailed, Beside, Figure, Options, Reach, Row
 from cases import listing, triage
+from cases.carrying_rules import MOST_GAS, MOST_TOGETHER, MOST_UNDER_WAY, QueuedAct, choose
 from cases.lifecycle_v1 import LIFECYCLE_V1
 from cases.listing import Filters
 from cases.paging import Sort
 from cases.reading import Reading, show, timeline
+from chain.act_carrier import carry
 from chain.bindings import CASE_LEDGER, LIFECYCLE, interface
 from chain.case_acts import NOWHERE, Origin, call_for, sign
 from chain.case_contracts import CaseContracts, PolicyVersion
@@ -40,7 +43,7 @@ from evidence.repository import Viewer
 from protocol.acts import Role
 from protocol.case_acts import Import, Move
 from protocol.case_batch import CaseLeaf, leaf_hash
-from protocol.hashing import SHA256
+from protocol.hashing import SHA256, sha256
 from protocol.i18n import Text
 from storage.cluster import Cluster
 from storage.db import connect_pool, migrate
@@ -51,7 +54,7 @@ VALIDATORS = 4
 RELAYERS = 4
 AT_ONCE = 100
 """Transactions of one sender on their way: enough to fill blocks."""
-GAS_TRANSFER, GAS_STEP = 50_000, 700_000
+GAS_TRANSFER, GAS_STEP, GAS_GROUP = 50_000, 700_000, MOST_GAS
 FOREVER = 2**40 - 1
 ZERO = bytes(32)
 CASES = 500_000
@@ -96,33 +99,42 @@ async def _transitions(options: Options) -> Row:
                 key = load_relayer(network.home / "keys" / f"relayer-{at + 1}.key")
                 node = nodes[at % len(nodes)]
                 lanes.append(_Lane(node, key, await node.nonce(key.address)))
-            steps = await _imported(cast, founded, lanes[0], chain_id, count // 2)
+            single = await _imported(cast, founded, lanes[0], chain_id, count // 2, "single")
+            grouped = await _imported(cast, founded, lanes[0], chain_id, count // 2, "grouped")
             transfers = [Call(lanes[at % RELAYERS].key.address, b"") for at in range(count)]
-            bare = [await _rate(lanes, transfers, GAS_TRANSFER, chain_id)]
             before = await _sequence(nodes[0], founded)
-            half = len(steps) // 2
+            bare, alone, together = [], [], []
             # The second step of a case can only follow the first.
-            moved = [await _rate(lanes, part, GAS_STEP, chain_id) for part in (steps[:half], steps[half:])]
+            for at in range(2):
+                bare.append(await _rate(lanes, transfers, GAS_TRANSFER, chain_id))
+                groups = _groups(grouped[at], founded)
+                rate = await _rate(lanes, groups, GAS_GROUP, chain_id, MOST_UNDER_WAY)
+                together.append(rate * len(grouped[at]) / len(groups))
+                alone.append(await _rate(lanes, single[at], GAS_STEP, chain_id))
             bare.append(await _rate(lanes, transfers, GAS_TRANSFER, chain_id))
             events = await _sequence(nodes[0], founded) - before
-            if events != len(steps) + half:
-                raise BenchFailed(f"{events} events after {len(steps)} steps and {half} openings")
+            if events != 3 * count:
+                raise BenchFailed(f"{events} events after {2 * count} steps and {count} openings")
     finally:
         network.down()
-    raw = len(bare) * count / sum(count / rate for rate in bare)
-    rate = len(steps) / sum(half / one for one in moved)
+    raw, rate, by_one = (len(rates) / sum(1 / one for one in rates) for rates in (bare, together, alone))
     return Row(
         "case-steps",
         Text("案件步骤（四节点，一半为首步）", "steps of cases (four validators, half of them first ones)"),
         Figure(rate, "1/s"),
         Reach(">=", Figure(0.8 * raw, "1/s"), Text("裸转账的 0.8", "0.8 of bare transfers")),
-        (Beside(Text("裸转账，同样的发送方", "bare transfers, same senders"), Figure(raw, "1/s")),),
-        Text(
-            f"{len(steps)} 步，各由机构签名，首步带归属证明；每个发送方同时在途 {AT_ONCE} 笔。",
-            f"{len(steps)} steps, each signed by its organisation, first ones with their inclusion proof; "
-            f"{AT_ONCE} on their way for each sender.",
+        (
+            Beside(Text("裸转账，同样的发送方", "bare transfers, same senders"), Figure(raw, "1/s")),
+            Beside(Text("每笔交易一步", "one step in each transaction"), Figure(by_one, "1/s")),
         ),
-        {"bare": bare, "steps": moved},
+        Text(
+            f"{count} 步，各由机构签名，首步带归属证明；有积压时每笔交易至多 {MOST_TOGETHER} 步，"
+            f"每个发送方同时在途 {MOST_UNDER_WAY} 笔；裸转账与单步交易 {AT_ONCE} 笔。",
+            f"{count} steps, each signed by its organisation, first ones with their inclusion proof; in "
+            f"groups of at most {MOST_TOGETHER}, as under a backlog, {MOST_UNDER_WAY} on their way for each "
+            f"sender; {AT_ONCE} of bare transfers and single steps.",
+        ),
+        {"bare": bare, "steps": together, "alone": alone},
     )  # fmt: skip
 
 
@@ -132,12 +144,16 @@ async def _sequence(node: Evm, founded: Founded) -> int:
     return int(function.decode(answer)[0])
 
 
-async def _imported(cast: Cast, founded: Founded, lane: _Lane, chain_id: int, cases: int) -> list[Call]:
+async def _imported(
+    cast: Cast, founded: Founded, lane: _Lane, chain_id: int, cases: int, name: str
+) -> tuple[list[Call], list[Call]]:
     """A batch of a bank on the chain, and two steps for each case: asked for completion, then rejected."""
     owner, centre = cast.banks[0], cast.index("centre")
     contracts = founded.record.contracts
     leaves = [
-        CaseLeaf(1, owner, hashlib.sha256(b"case %d" % at).digest(), hashlib.sha256(b"row %d" % at).digest())
+        CaseLeaf(
+            1, owner, *(hashlib.sha256(f"{what} {name} {at}".encode()).digest() for what in ("case", "row"))
+        )
         for at in range(cases)
     ]
     root, paths = all_paths(SHA256, [leaf_hash(leaf.encode()) for leaf in leaves])
@@ -153,10 +169,26 @@ async def _imported(cast: Cast, founded: Founded, lane: _Lane, chain_id: int, ca
             signature = sign(move, contracts, cast.key(centre))
             shown = origin if version == 1 else NOWHERE
             into.append(call_for(move, signature, contracts, origin=shown))
-    return first + second
+    return first, second
 
 
-async def _rate(lanes: Sequence[_Lane], calls: Sequence[Call], gas: int, chain_id: int) -> float:
+def _groups(steps: Sequence[Call], founded: Founded) -> list[Call]:
+    """The transactions that the sender makes of these when all of them wait."""
+    waiting = [
+        QueuedAct(sha256(step.data), at.to_bytes(32, "big"), step.data, GAS_STEP)
+        for at, step in enumerate(steps)
+    ]
+    made = []
+    while waiting:
+        taken = choose(waiting, ())
+        waiting = waiting[len(taken) :]
+        made.append(carry([act.data for act in taken], founded.record.contracts))
+    return made
+
+
+async def _rate(
+    lanes: Sequence[_Lane], calls: Sequence[Call], gas: int, chain_id: int, at_once: int = AT_ONCE
+) -> float:
     """Transactions a second from the first given to the last in a block; each must have succeeded."""
     ready: list[list[tuple[bytes, bytes]]] = [[] for _ in lanes]
     for at, call in enumerate(calls):
@@ -169,13 +201,13 @@ async def _rate(lanes: Sequence[_Lane], calls: Sequence[Call], gas: int, chain_i
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for lane, mine in zip(lanes, ready, strict=True):
-            group.create_task(_send(lane.node, mine))
+            group.create_task(_send(lane.node, mine, at_once))
     return len(calls) / (time.perf_counter() - started)
 
 
-async def _send(node: Evm, mine: Sequence[tuple[bytes, bytes]]) -> None:
-    for begin in range(0, len(mine), AT_ONCE):
-        part = mine[begin : begin + AT_ONCE]
+async def _send(node: Evm, mine: Sequence[tuple[bytes, bytes]], at_once: int) -> None:
+    for begin in range(0, len(mine), at_once):
+        part = mine[begin : begin + at_once]
         for raw, _ in part:
             for _ in range(200):
                 outcome = await node.send_raw(raw)
