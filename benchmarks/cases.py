@@ -180,7 +180,7 @@ def _groups(steps: Sequence[Call], founded: Founded) -> list[Call]:
     ]
     made = []
     while waiting:
-        taken = choose(waiting, ())
+        taken = choose(waiting)
         waiting = waiting[len(taken) :]
         made.append(carry([act.data for act in taken], founded.record.contracts))
     return made

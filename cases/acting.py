@@ -15,6 +15,7 @@ from cases import refusals as no
 from cases.act_documents import CaseDocument, TimeAct, parse
 from cases.act_repository import MAX_WAITING, HeldAct
 from cases.calendar import WorkCalendar
+from cases.carrying_repository import Fate
 from cases.errors import CaseNotHere, TooManyActsWait
 from cases.evidence_proofs import from_log
 from cases.knowing import Knowledge, KnownCase
@@ -33,7 +34,6 @@ from chain.case_acts import (
 )
 from chain.case_state import CaseReader
 from chain.errors import ContractReverted
-from chain.outbox import Outcome
 from chain.transactions import Call
 from evidence.ports import Clock
 from evidence.repository import Viewer
@@ -47,13 +47,13 @@ Record = Callable[[AnyConnection], Awaitable[None]]
 
 
 class Carrier(Protocol):
-    """Simulates and sends transactions; `ledger_gateway.acts.Relay`."""
+    """Simulates, and carries to the chain; `cases.carrying.ActQueue`."""
 
     async def simulate(self, call: Call) -> None: ...
 
-    async def carry(self, act_id: str, call: Call, record: Record | None = None) -> None: ...
+    async def carry(self, act_id: bytes, call: Call, record: Record) -> None: ...
 
-    async def outcome(self, act_id: str) -> Outcome: ...
+    async def outcome(self, act_id: bytes) -> Fate: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ActState:
     """What became of an act. `outcome` None while it waits for the second signature."""
 
     act: HeldAct
-    outcome: Outcome | None = None
+    outcome: Fate | None = None
     case: Standing | None = None
     rule: Rule | None = None
 
@@ -98,7 +98,7 @@ class CaseActs:
     # Handing in
 
     async def submit(self, case_id: bytes, document: object, name: bytes | None = None) -> ActState:
-        """Takes an act: enqueued durably, or kept until the second organisation has signed.
+        """Takes an act: queued durably, or kept until the second organisation has signed.
 
         The content is the key: the same act again changes nothing and shows what became of it. `name` makes a
         further attempt of an act that failed.
@@ -121,7 +121,7 @@ class CaseActs:
             if call is None:
                 return await self._wait(row)
             row = replace(row, carried_at=self._clock())
-            await self._carrier.carry(act_id.hex(), call, lambda conn: act_repository.keep(conn, row))
+            await self._carrier.carry(act_id, call, lambda conn: act_repository.keep(conn, row))
         except CaseledgerError as error:
             raise self._known.explained(error, given, known) from None
         return await self._state(row)
@@ -299,7 +299,7 @@ class CaseActs:
     async def _state(self, act: HeldAct) -> ActState:
         if act.waiting:
             return ActState(act)
-        outcome = await self._carrier.outcome(act.id.hex())
+        outcome = await self._carrier.outcome(act.id)
         given = parse(act.document)
         known = await self._known.of(act.case_id, self._origin)
         rule = None

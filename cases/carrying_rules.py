@@ -6,7 +6,7 @@ is alone goes at once, as it came.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain.act_carrier import HEAD_SIZE, size_of
@@ -32,12 +32,13 @@ class QueuedAct:
     alone: bool = False
 
 
-def choose(waiting: Sequence[QueuedAct], busy: Collection[bytes]) -> tuple[QueuedAct, ...]:
-    """The acts of the next transaction, of those that wait, oldest first; none where none may go now.
+def choose(waiting: Sequence[QueuedAct]) -> tuple[QueuedAct, ...]:
+    """The acts of the next transaction, of those that may go, oldest first.
 
-    `busy`: cases with an act under way. A later act of a case never overtakes an earlier one.
+    One of a case at most: a later act never overtakes an earlier one, and which of two made a change of the
+    case is plain from the transaction.
     """
-    held = set(busy)
+    held: set[bytes] = set()
     taken: list[QueuedAct] = []
     size = HEAD_SIZE
     for act in waiting:
@@ -51,6 +52,7 @@ def choose(waiting: Sequence[QueuedAct], busy: Collection[bytes]) -> tuple[Queue
         size += size_of(act.data)
         if taken and (size > MAX_DATA or gas_of([*taken, act]) > MOST_GAS):
             break
+        held.add(act.case_id)
         taken.append(act)
         if len(taken) == MOST_TOGETHER:
             break

@@ -327,3 +327,18 @@ class StatisticsQueryInvalid(CaseledgerError):
 
     http_status = 422
     title = "no such statistics"
+
+
+class ActNotCarried(CaseledgerError):
+    """An act that this service never had to carry."""
+
+    http_status = 404
+    title = "no such carried act"
+
+
+class ActTakenTwice(CaseledgerError):
+    """Two senders took the same act; one of them gives way."""
+
+    http_status = 500
+    retryable = True
+    title = "another sender took the act"

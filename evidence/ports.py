@@ -67,4 +67,5 @@ class FaultPoints:
     def hit(self, name: str) -> None:
         """Called at `accept.prepared`, `accept.committed`, `seal.committed`, `anchor.sent`,
         `anchor.confirmed`, and by the keeper of cases at `keep.watching`, `keep.watched`, `remind.made`,
-        `remind.committed`, `keep.sending`, `keep.sent`, `keep.settled`."""
+        `remind.committed`, `keep.sending`, `keep.sent`, `keep.settled`, by the
+        sender of acts at `carry.taking`, `carry.taken`, `carry.settling`, `carry.settled`."""

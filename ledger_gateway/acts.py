@@ -8,7 +8,7 @@ A governance proposal goes as `{"act": "Schedule" | "Execute", "proposal": {…t
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,12 +24,10 @@ from protocol import expect
 from protocol.acts import parse_type
 from protocol.errors import CaseledgerError, MalformedInput
 from protocol.hashing import sha256
-from storage.db import AnyConnection, Pool
+from storage.db import Pool
 
 MAX_SIGNATURE = 4096
 MAX_PROOF = 63
-Record = Callable[[AnyConnection], Awaitable[None]]
-"""Writes what belongs to an act inside the transaction that enqueues it."""
 
 
 class UnknownAct(MalformedInput):
@@ -125,29 +123,16 @@ class Relay:
         async with self._pool.acquire() as conn:
             held = await conn.fetchrow(_HELD, _business_key(act.id))
         if held is None:
-            await self.carry(act.id, act.call)
+            await self._carry(act.id, act.call)
         elif (held["recipient"], held["data"]) != (act.call.recipient, act.call.data):
             raise IdempotencyConflict("the key was used for another act", field="idempotency-key")
         return act
 
-    async def simulate(self, call: Call) -> None:
-        """Asks whether the contract would take the call now. Raises ContractReverted, and chain faults."""
-        await self._outbox.prepare(self._evm, self._lanes[0], call.recipient or b"", call.data)
-
-    async def carry(self, act_id: str, call: Call, record: Record | None = None) -> None:
-        """Simulates and enqueues under a name of 64 hex digits; `record` writes in the same SQL transaction.
-
-        A name that was carried before is not carried again, and its `record` still runs.
-
-        Raises:
-            ContractReverted (the contract's own error), and chain faults
-        """
+    async def _carry(self, act_id: str, call: Call) -> None:
         lane = self._lanes[int(act_id[:8], 16) % len(self._lanes)]
         recipient = call.recipient or b""
         gas = await self._outbox.prepare(self._evm, lane, recipient, call.data)
         async with self._pool.acquire() as conn, conn.transaction():
-            if record is not None:
-                await record(conn)
             await self._outbox.enqueue(conn, lane, recipient, call.data, gas, _business_key(act_id))
 
     async def outcome(self, act_id: str) -> Outcome:

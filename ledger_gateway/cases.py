@@ -13,6 +13,7 @@ from cases.acting import CaseActs
 from cases.batch_intake import BatchIntake, Limits
 from cases.batches import Batches
 from cases.calendar import shipped
+from cases.carrying import ActQueue
 from cases.decisions import Decisions
 from cases.looks import Looks
 from cases.sealed_rows import SealedRows
@@ -64,11 +65,12 @@ async def open_cases(base: Base, relay: Relay) -> AsyncIterator[Cases | None]:
     folder = settings.run_folder / "batches"
     intake = BatchIntake(pool, persons, base.chain.registry, folder, system_clock, limits)
     reader = CaseReader(base.chain.evm, contracts)
+    queue = ActQueue(pool, base.chain.evm, base.chain.outbox, settings.relay_lanes[0], system_clock)
     stop = asyncio.Event()
     writing = asyncio.create_task(looks.run(stop), name="looks")
     try:
         yield Cases(
-            CaseActs(pool, reader, relay, roles, shipped(), system_clock),
+            CaseActs(pool, reader, queue, roles, shipped(), system_clock),
             CaseBatches(intake, Batches(pool, persons, looks, system_clock), relay, contracts),
             Decisions(pool, looks, system_clock),
             looks,

@@ -145,7 +145,7 @@ async def open_gateway(
                     base.pool,
                     base.chain.evm,
                     base.chain.outbox,
-                    settings.relayer_keys[1:] or settings.relayer_keys,
+                    settings.relay_lanes,
                     base.chain.deployment,
                 )
                 yield Gateway(

@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def relay_lanes(self) -> tuple[str, ...]:
+        """Senders of relayed acts."""
+        return self.relayer_keys[1:] or self.relayer_keys
+
+    @property
     def run_folder(self) -> Path:
         return self.home / "run"
 

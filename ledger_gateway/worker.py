@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.keys import load_ed25519, load_secp256k1
+from cases.carrying import ActSender
 from cases.events import case_events
 from cases.keeping import FollowedTime, Keeper
 from cases.policies import RELEASED
-from cases.worker import KeeperWorker
+from cases.worker import KeeperWorker, SenderWorker
 from chain.capture import CapturedBatch
 from chain.cursor import EventCursor
 from chain.deployment import Deployment
@@ -186,6 +187,16 @@ def keeper_worker(base: Base, faults: FaultPoints | None = None) -> KeeperWorker
     return KeeperWorker(base.pool, keeper, clock=system_clock)
 
 
+def act_sender(base: Base, faults: FaultPoints | None = None) -> SenderWorker | None:
+    """What carries acts on cases, where this ledger has cases. `faults`: handed in by crash tests."""
+    if base.case_record is None:
+        return None
+    chain, lanes = base.chain, base.settings.relay_lanes
+    contracts = base.case_record.contracts
+    sender = ActSender(base.pool, chain.evm, chain.outbox, lanes, contracts, faults=faults)
+    return SenderWorker(base.pool, sender)
+
+
 async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
     """Works until SIGTERM or SIGINT; a step in the middle of a commit comes to its end.
 
@@ -217,9 +228,11 @@ async def run(settings: Settings, faults: FaultPoints | None = None) -> None:
         sources = event_sources(base.chain.deployment, base.case_record)
         cursors = [EventCursor(base.pool, base.chain.rpc, source) for source in sources]
         keeper = keeper_worker(base, faults)
+        carrier = act_sender(base, faults)
         tasks = [
             *(asyncio.create_task(one.run(stop), name="log") for one in workers),
             *([] if keeper is None else [asyncio.create_task(keeper.run(stop), name="keeper")]),
+            *([] if carrier is None else [asyncio.create_task(carrier.run(stop), name="acts")]),
             *(asyncio.create_task(_follow(cursor, stop), name="cursor") for cursor in cursors),
             asyncio.create_task(base.chain.registry.run(stop, every=2.0), name="registry"),
         ]

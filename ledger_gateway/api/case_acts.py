@@ -143,7 +143,7 @@ def state_of(state: ActState) -> dict[str, Any]:
         "validUntil": act.valid_until,
         "expiresAt": act.expires_at if act.waiting else None,
         "document": act.document if act.waiting else None,
-        "transaction": outcome.transaction_hash.hex() if outcome else None,
+        "transaction": outcome.transaction_hash.hex() if outcome and outcome.transaction_hash else None,
         "blockNumber": outcome.block_number if outcome else None,
         "blockHash": outcome.block_hash.hex() if outcome and outcome.block_hash else None,
         "code": outcome.reason_code if outcome else None,

@@ -52,6 +52,7 @@ class Victim:
     pg: PgDatabase
     blocks: Blocks
     points: list[str] = field(default_factory=list)
+    module: str = "tests.cases.keeping_process"
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, point: str | None, count: int = 1) -> None:
@@ -63,7 +64,7 @@ class Victim:
         (self.home / "plan.json").write_text(json.dumps(plan))
         with (self.home / "loops.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.cases.keeping_process", str(self.home / "plan.json")],
+                [sys.executable, "-m", self.module, str(self.home / "plan.json")],
                 cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip
 

@@ -20,6 +20,7 @@ from cases.acting import CaseActs
 from cases.batch_intake import BatchIntake
 from cases.batch_repository import levels_of
 from cases.batches import Batches
+from cases.carrying import ActQueue
 from cases.decisions import Decisions
 from cases.looks import Looks
 from cases.sealed_rows import SealedRows
@@ -117,9 +118,12 @@ class Desk:
         return await self.http.post(f"/v1/cases/{case_id(which).hex()}/acts", json=body, headers=headers)
 
     async def rows(self) -> tuple[int, int]:
-        """Acts that are kept, and transactions."""
+        """Acts that are kept, and transactions or acts that wait for one."""
         acts = await self.pool.fetchval("select count(*) from cases.act")
-        sent = await self.pool.fetchval("select count(*) from chain.outbox")
+        sent = await self.pool.fetchval(
+            """select (select count(*) from chain.outbox)
+                   + (select count(*) from cases.carried where business_key is null)"""
+        )
         return int(acts), int(sent)
 
 
@@ -156,8 +160,9 @@ async def desk(pg: PgDatabase, home: Path, world: DeskWorld | None = None) -> As
             members.organisations[organisation] = OrganisationState(organisation, roles, True)
             members.slots[Signs(organisation).address] = slot(organisation, purpose=Purpose.AUTH)
         acts = CaseActs(
-            pool, CaseReader(evm, made.contracts), relay, lambda index: ALL_ROLES.get(index, 0),
-            made.machine.calendar, lambda: made.chain.now,
+            pool, CaseReader(evm, made.contracts),
+            ActQueue(pool, evm, outbox, "desk-1", lambda: made.chain.now),
+            lambda index: ALL_ROLES.get(index, 0), made.machine.calendar, lambda: made.chain.now,
         )  # fmt: skip
         app = build()
         batches = CaseBatches(
@@ -195,7 +200,7 @@ async def _fill(pg: PgDatabase, world: DeskWorld) -> None:
     """The batch file and the anchored log, as their own services would leave them."""
     conn = await asyncpg.connect(pg.dsn("migrator"))
     try:
-        await conn.execute("DELETE FROM cases.act; DELETE FROM chain.outbox")
+        await conn.execute("DELETE FROM cases.act; DELETE FROM cases.carried; DELETE FROM chain.outbox")
         if await conn.fetchval("select count(*) from cases.batch"):
             return
         await _batch(conn, world)
