@@ -132,6 +132,34 @@ async def take(conn: AnyConnection, acts: Sequence[QueuedAct], business_key: str
     return len(done) == len(acts)
 
 
+@dataclass(frozen=True)
+class QueueReport:
+    """How the queue fares. `oldest`: when the oldest that waits came. Counts end at a hundred thousand."""
+
+    waiting: int
+    oldest: int | None
+    under_way: int
+
+
+_MOST = 100_000
+
+
+async def report(conn: AnyConnection | Pool) -> QueueReport:
+    """For health and metrics."""
+    row = await conn.fetchrow(
+        """SELECT
+               (SELECT count(*) FROM (
+                   SELECT FROM cases.carried WHERE business_key IS NULL LIMIT $1) x) AS waiting,
+               (SELECT queued_at FROM cases.carried
+                   WHERE business_key IS NULL ORDER BY place LIMIT 1) AS oldest,
+               (SELECT count(*) FROM (
+                   SELECT FROM cases.carried
+                   WHERE business_key IS NOT NULL AND state IS NULL LIMIT $1) x) AS under_way""",
+        _MOST,
+    )
+    return QueueReport(0, None, 0) if row is None else QueueReport(*row.values())
+
+
 async def unsettled(conn: AnyConnection | Pool) -> bool:
     """Whether an act is under way, or its fate not written down."""
     return bool(

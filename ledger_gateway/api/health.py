@@ -10,6 +10,7 @@ import asyncpg
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from cases import carrying_repository
 from cases.keeping_repository import report
 from evidence.service import StatusReport
 from ledger_gateway.api import deps
@@ -57,6 +58,7 @@ async def status(gateway: deps.GatewayDep) -> dict[str, Any]:
             "recordsOwn": custody.recorder is not None,
         },
         "keeper": await keeper_of(gateway),
+        "caseActs": await case_acts_of(gateway),
         "registry": {"block": registry.snapshot.block, "source": registry.snapshot.source},
         "nodes": [
             {
@@ -89,6 +91,10 @@ async def metrics(gateway: deps.GatewayDep) -> Response:
     gauges.set("ready", float((await readiness(gateway)).ready), "1 while ready.")
     if (keeper := await keeper_of(gateway)) is not None:
         _keeping(gauges, keeper)
+    if (acts := await case_acts_of(gateway)) is not None:
+        gauges.set("case_acts_waiting", acts["waiting"], "Accepted acts that no transaction has yet.")
+        gauges.set("case_acts_oldest_seconds", acts["oldestSeconds"], "Age of the oldest of them.")
+        gauges.set("case_acts_under_way", acts["underWay"], "Acts in transactions whose fate is not known.")
     with contextlib.suppress(CaseledgerError):
         _logs(gauges, await gateway.service.status())
     with contextlib.suppress(CaseledgerError, OSError):
@@ -160,6 +166,18 @@ async def keeper_of(gateway: Gateway) -> dict[str, Any] | None:
         "sending": found.sending,
         "givenUp": found.given_up,
     }
+
+
+async def case_acts_of(gateway: Gateway) -> dict[str, Any] | None:
+    """Acts on their way to the chain. None where there are no cases, or nobody can tell."""
+    if gateway.cases is None:
+        return None
+    try:
+        found = await carrying_repository.report(gateway.base.pool)
+    except (*TRANSIENT, asyncpg.PostgresError):
+        return None
+    age = 0 if found.oldest is None else max(0, int(time.time()) - found.oldest)
+    return {"waiting": found.waiting, "oldestSeconds": age, "underWay": found.under_way}
 
 
 def _keeping(gauges: Metrics, keeper: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ CREATE TABLE cases.carried (
     CHECK (state IS NULL OR business_key IS NOT NULL),
     CHECK (state IS NOT NULL OR data IS NOT NULL)
 );
-CREATE INDEX carried_waiting ON cases.carried (case_id, place) WHERE business_key IS NULL;
+CREATE INDEX carried_waiting ON cases.carried (place) INCLUDE (case_id) WHERE business_key IS NULL;
 CREATE INDEX carried_open ON cases.carried (business_key) WHERE business_key IS NOT NULL AND state IS NULL;
 CREATE INDEX change_transaction ON cases.change (transaction_hash, case_id);
 

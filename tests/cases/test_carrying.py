@@ -9,6 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from cases import carrying_repository as rows
+from cases.carrying_repository import QueueReport
 from cases.carrying_rules import MOST_UNDER_WAY
 from cases.errors import ActNotCarried
 from chain.errors import ContractReverted
@@ -123,9 +125,11 @@ def test_a_backlog_grows_groups_while_enough_is_under_way(database: PgDatabase, 
         ids += [await c.hand_in(which, ASK) for which in range(MOST_UNDER_WAY, MOST_UNDER_WAY + 5)]
         await c.sender.run_once()
         assert await c.sent() == MOST_UNDER_WAY * ["act"]
+        assert await rows.report(c.gateway) == QueueReport(5, 0, MOST_UNDER_WAY)
         await c.through(6)
         assert await c.sent() == [*MOST_UNDER_WAY * ["act"], "acts 5"]
         assert await c.fates(ids) == len(ids) * [("mined", None)]
+        assert await rows.report(c.gateway) == QueueReport(0, None, 0)
 
     tell(database, home, MOST_UNDER_WAY + 5, story)
 
