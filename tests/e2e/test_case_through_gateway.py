@@ -131,7 +131,13 @@ def room(local_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Room:
     batch = batch_of(local_stack, bank)
     path = tmp_path_factory.mktemp("batch") / "batch"
     path.write_bytes(batch.data)
-    contracts = case_record.load(local_stack.home).contracts
+    bring_in(local_stack, bank, batch)
+    return Room(local_stack.home, members, batch.leaves[0].case_id, path)
+
+
+def bring_in(stack: Stack, bank: Caller, batch: MadeBatch) -> None:
+    """File and import of a batch, until the chain has it."""
+    contracts = case_record.load(stack.home).contracts
     act = Import(BANK_A, batch.root, len(batch.rows), bytes(32), bytes(32), int(time.time()) + 600)
     with httpx.Client(base_url=bank.url, trust_env=False, timeout=30) as http:
         put = http.put(
@@ -143,13 +149,14 @@ def room(local_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Room:
         relayed = http.post(url, json=body, headers=bank.headers())
         assert relayed.status_code == 202, relayed.text
         wait_for(lambda: http.get(f"/v1/acts/{relayed.json()['id']}").json()["state"] == "mined", 60)
-    return Room(local_stack.home, members, batch.leaves[0].case_id, path)
 
 
-def batch_of(stack: Stack, bank: Caller) -> MadeBatch:
+def batch_of(stack: Stack, bank: Caller, count: int = 3) -> MadeBatch:
     keys = {index: load_x25519(key_path(stack.keys, f"{slug}-hpke")) for slug, index in MEMBERS.items()}
     to = [BatchRecipient(index, keys[index].public_key) for index in sorted((CENTRE, BANK_A))]
-    return made_batch(3, owner=bank.index, to=to, batch_id=secrets.token_bytes(32), made_at=int(time.time()))
+    return made_batch(
+        count, owner=bank.index, to=to, batch_id=secrets.token_bytes(32), made_at=int(time.time())
+    )
 
 
 def test_a_case_from_import_to_judgment(room: Room, tmp_path: Path) -> None:
