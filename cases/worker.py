@@ -141,8 +141,14 @@ class SenderWorker(LeasedWorker):
         self._busy = await self._sender.run_once()
 
     async def _rest(self, stop: asyncio.Event) -> None:
-        """Until woken; of the index, which nobody announces, it is asked again soon."""
-        await _pause(self._wake, min(self._pace, LOOK_AGAIN) if self._busy else self._pace)
+        """Until woken. The index, which nobody announces, is asked again soon."""
+        waits = [asyncio.create_task(event.wait()) for event in (stop, self._wake)]
+        seconds = min(self._pace, LOOK_AGAIN) if self._busy else self._pace
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -13,6 +13,7 @@ from cases import carrying_repository as rows
 from cases.carrying_repository import QueueReport
 from cases.carrying_rules import MOST_UNDER_WAY
 from cases.errors import ActNotCarried
+from cases.worker import SenderWorker
 from chain.errors import ContractReverted
 from chain.networks.dev import anvil_binary
 from chain.networks.errors import NetworkToolMissing
@@ -175,5 +176,30 @@ def test_what_is_refused_or_not_recorded_is_not_queued_and_a_name_is_carried_onc
         assert await c.kept.pool.fetchval("SELECT count(*) FROM cases.carried") == 1
         await c.through(6)
         assert await c.sent() == ["act"]
+
+    tell(database, home, 1, story)
+
+
+def test_an_act_that_comes_wakes_the_sender(database: PgDatabase, home: Path) -> None:
+    async def story(c: Carried) -> None:
+        stop = asyncio.Event()
+        worker = SenderWorker(c.kept.pool, c.sender, pace=60)
+        running = asyncio.create_task(worker.run(stop))
+        async with asyncio.timeout(10):
+            while not worker.holds_lease:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+            await c.hand_in(0, ASK)
+            while not await c.sent():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            # What is under way is looked after without being told.
+            for _ in range(3):
+                await c.block()
+            await c.kept.follow()
+            while await rows.unsettled(c.gateway):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            stop.set()
+            await running
+        assert worker.trouble is None
 
     tell(database, home, 1, story)
