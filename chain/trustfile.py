@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from chain.bindings import EVIDENCE_LOG, interface
+from chain.bindings import CASE_BATCHES, CASE_LEDGER, EVIDENCE_LOG, interface
 from chain.capture import header_rlp
 from chain.capture_clique import signers_at as clique_signers
+from chain.case_deployment import check_cases
+from chain.case_record import CaseRecord
 from chain.consortium import Consortium, LogEntry
 from chain.deploy import check
 from chain.deployment import Deployment
@@ -29,6 +31,7 @@ from verifier.strict_json import Fields
 from verifier.trust import TrustFile
 from verifier.trust_payload import (
     Epoch,
+    FurtherContract,
     PinnedContract,
     TimeAuthority,
     TrustedChain,
@@ -104,13 +107,15 @@ async def draft(
     policy: WitnessPolicy | None = None,
     authorities: tuple[TimeAuthority, ...] | None = None,
     ends: Mapping[int, int] | None = None,
+    cases: CaseRecord | None = None,
 ) -> TrustFile:
     """An unsigned trust file for the deployment, or the successor of `held`.
 
     `logs` defaults to the consortium's; a log that is not open on the chain yet is left out. `policy` and
     `authorities` are the consortium's where its file says anything of the kind, else those of the held file,
     or none, unless given; the file has version 2 as soon as it has either. `ends`: last second of an
-    algorithm by its number, beside those of the held file; with any, the file has version 3.
+    algorithm by its number, beside those of the held file; with any, the file has version 3. `cases`: the
+    record of the case contracts, named beside those of the held file; with any, the file has version 4.
 
     Raises DeploymentMismatch, ValidatorUnnamed, LogKeyUnknown, MalformedTrustFile.
     """
@@ -136,6 +141,12 @@ async def draft(
     last = {**(dict(held.payload.algorithm_ends) if held else {}), **(ends or {})}
     if last or (held and held.payload.version >= 3):
         version = 3
+    further = set(held.payload.contracts) if held else set()
+    if cases is not None:
+        await check_cases(evm, deployment, cases)
+        further |= set(_further(cases))
+    if further or (held and held.payload.version >= 4):
+        version = 4
     if version >= 2:
         chain = replace(chain, epochs=await _ended(pool, epochs))
     chains: tuple[TrustedChain, ...] = (chain,)
@@ -160,8 +171,16 @@ async def draft(
             witness_policy=chosen,
             authorities=stamping,
             algorithm_ends=tuple(sorted(last.items())),
+            contracts=tuple(sorted(further)),
         )
     )
+
+
+def _further(cases: CaseRecord) -> Iterable[FurtherContract]:
+    """Those whose events and state receipts and statistics are made of."""
+    for name in (CASE_BATCHES, CASE_LEDGER):
+        one = cases.deployed[name]
+        yield FurtherContract(cases.chain_id, name, one.address, one.code_hash)
 
 
 def _attesting(
@@ -184,7 +203,8 @@ def changed(held: TrustFile, successor: TrustFile) -> bool:
 
     def says(one: TrustPayload) -> tuple[object, ...]:
         needed = (one.threshold, one.witnesses_required, one.time_tokens_required)
-        return one.chains, one.logs, one.keys, one.witness_policy, one.authorities, *needed
+        named = (one.chains, one.logs, one.keys, one.contracts)
+        return *named, one.witness_policy, one.authorities, *needed
 
     return says(held.payload) != says(successor.payload)
 

@@ -21,8 +21,8 @@ _TEXTS = {
     "receipts": Text("取回一起案件每一步的收据", "fetch the receipt of every event of a case"),
     "verify": Text("离线核验案件收据", "verify receipts of cases, offline"),
     "cases": Text(
-        "案件合约记录 cases.json（另行取得）",
-        "record of the case contracts, cases.json, which came another way",
+        "案件合约记录 cases.json，另行取得；仅在信任文件未载明案件合约时需要",
+        "record of the case contracts, cases.json, which came another way; for a trust file that names none",
     ),
     "written": Text("收据 {count} 份，已写入 {folder}", "{count} receipts written to {folder}"),
     "skipped": Text("第 {sequence} 号：{code}，稍后再取", "number {sequence}: {code}; ask again later"),

@@ -258,12 +258,9 @@ class Demo:
     # 3
 
     def _cases(self) -> None:
-        from chain import case_record
-
         story = demo_case.CaseStory(
             self._lang,
             self._stack.trust_path,
-            self._stack.home / case_record.FILE_NAME,
             self._caseledger,
             self.say,
             self._require,

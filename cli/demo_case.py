@@ -56,14 +56,12 @@ class CaseStory:
         self,
         lang: Language,
         trust: Path,
-        record: Path,
         run: Runner,
         say: Callable[..., None],
         require: Callable[[bool, str, str], None],
     ) -> None:
         self._lang = lang
         self._trust = trust
-        self._record = record
         self._run = run
         self._say = say
         self._require = require
@@ -157,7 +155,7 @@ class CaseStory:
         events = self._run("case", "timeline", case_id)["events"]
         self._require(len(events) == len(STEPS) + 2, "TimelineIncomplete", f"{len(events)} events")
         written = self._run("case", "receipts", case_id, "--out", str(folder / "receipts"))["written"]
-        trusted = ("--trust", str(self._trust), "--cases", str(self._record))
+        trusted = ("--trust", str(self._trust))
         # The opening is in one transaction with the first step, so the state after it is that step's.
         verified = self._run("case", "verify", *written, *trusted, ends=EXIT_REDUCED)
         results = [one["result"] for one in verified["receipts"]]

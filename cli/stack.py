@@ -357,7 +357,7 @@ class Stack:
                     if log.origin in (first, first + ORIGIN_SUFFIX):
                         await self._register(cluster, deployment, log)
             with self._say.step("trust"):
-                await self._trust(pool, deployment, consortium, policy, authorities)
+                await self._trust(pool, deployment, consortium, policy, authorities, cases)
 
     async def _deploy(
         self, evm: Evm, deployer: RelayerKey, network: CometNetwork, consortium: Consortium, gas_price: int
@@ -485,6 +485,7 @@ class Stack:
         consortium: Consortium,
         policy: WitnessPolicy,
         authorities: tuple[TimeAuthority, ...],
+        cases: CaseRecord,
     ) -> None:
         """Drafts the trust file from the chain, signs it with the home's trust keys, accepts it.
 
@@ -498,6 +499,7 @@ class Stack:
         made = await trustfile.draft(
             pool, deployment, consortium, named=names, now=int(time.time()), held=held, valid_for=VALIDITY,
             policy=None if policy == EMPTY_POLICY else policy, authorities=authorities or None,
+            cases=cases,
         )  # fmt: skip
         if held is not None and not trustfile.changed(held, made):
             return

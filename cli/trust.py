@@ -155,6 +155,9 @@ def _lines(trust: TrustFile, signed: set[int], lang: Language) -> list[str]:
         )
         for what, pin in (("ConsortiumRegistry", chain.registry), ("EvidenceLog", chain.evidence_log)):
             out.append(f"  {what:<20}0x{pin.address.hex()}  {pin.code_hash.hex()}")
+        for named in payload.contracts:
+            if named.chain_id == chain.chain_id:
+                out.append(f"  {named.name:<20}0x{named.address.hex()}  {named.code_hash.hex()}")
         for epoch in chain.epochs:
             last = say("至今", "open") if epoch.to_height is None else str(epoch.to_height)
             if epoch.closed_at is not None:

@@ -139,7 +139,7 @@ async def _draft(
     days: int,
     ends: dict[int, int],
 ) -> TrustFile:
-    from chain import trustfile
+    from chain import case_record, trustfile
     from chain.configuration import pool_of
 
     async with pool_of(record) as pool:
@@ -152,6 +152,7 @@ async def _draft(
             held=held,
             valid_for=days * 24 * 3600,
             ends=ends,
+            cases=case_record.load_if_there(home, record.chain_id),
         )
 
 

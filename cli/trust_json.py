@@ -10,6 +10,7 @@ from protocol.errors import UnknownVersion
 from verifier.trust_payload import (
     VERSIONS,
     Epoch,
+    FurtherContract,
     PinnedContract,
     TimeAuthority,
     TrustedChain,
@@ -28,6 +29,7 @@ _MEMBERS = (
 )  # fmt: skip
 _MEMBERS_2 = (*_MEMBERS, "witnesses", "groups", "quorum", "timeAuthorities")
 _MEMBERS_3 = (*_MEMBERS_2, "algorithmEnds")
+_MEMBERS_4 = (*_MEMBERS_3, "contracts")
 
 
 def to_json(payload: TrustPayload) -> dict[str, object]:
@@ -62,6 +64,10 @@ def to_json(payload: TrustPayload) -> dict[str, object]:
     if payload.version >= 3:
         out["algorithmEnds"] = [
             {"algorithm": algorithm, "end": end} for algorithm, end in payload.algorithm_ends
+        ]
+    if payload.version >= 4:
+        out["contracts"] = [
+            {"chainId": one.chain_id, "name": one.name, **_pin_json(one.pin)} for one in payload.contracts
         ]
     return out
 
@@ -139,10 +145,11 @@ def from_json(data: bytes) -> TrustPayload:
     """
     document = expect.json_value(data, "trust file", max_bytes=MAX_JSON)
     version = document.get("version") if isinstance(document, dict) else None
-    second, third = version in (2, 3) and not isinstance(version, bool), version == 3
-    members = _MEMBERS_3 if third else _MEMBERS_2 if second else _MEMBERS
+    known = version if isinstance(version, int) and not isinstance(version, bool) else 1
+    members = {2: _MEMBERS_2, 3: _MEMBERS_3, 4: _MEMBERS_4}.get(known, _MEMBERS)
     value = expect.json_members(document, "trust file", members)
     number = expect.uint(value["version"], "version")
+    second, third = number >= 2, number >= 3
     if number not in VERSIONS:
         raise UnknownVersion(f"version: {number} is not known", field="version")
     name = expect.json_members(value["name"], "name", ("zh", "en"))
@@ -164,6 +171,7 @@ def from_json(data: bytes) -> TrustPayload:
         witness_policy=_witness_policy(value) if second else EMPTY_POLICY,
         authorities=_each(value["timeAuthorities"], "timeAuthorities", _authority) if second else (),
         algorithm_ends=_each(value["algorithmEnds"], "algorithmEnds", _end) if third else (),
+        contracts=_each(value["contracts"], "contracts", _contract) if number >= 4 else (),
     )
 
 
@@ -270,6 +278,16 @@ def _validator(value: object) -> TrustedValidator:
         expect.uint(one["power"], "power"),
         _text(one["controller"], "controller"),
         expect.uint(one["group"], "group"),
+    )
+
+
+def _contract(value: object) -> FurtherContract:
+    one = expect.json_members(value, "contracts", ("chainId", "name", "address", "codeHash"))
+    return FurtherContract(
+        expect.uint(one["chainId"], "chainId"),
+        _text(one["name"], "contracts"),
+        expect.from_hex(one["address"], "contracts", 20),
+        expect.from_hex(one["codeHash"], "contracts", 32),
     )
 
 

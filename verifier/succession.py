@@ -72,6 +72,9 @@ def _check_kept(held: TrustPayload, new: TrustPayload) -> None:
         _check_chain(chain, new.chain(chain.chain_id), ends_known=held.version >= 2)
     for log in held.logs:
         _check_log(log, new.log(log.origin))
+    for contract in held.contracts:
+        if contract not in new.contracts:
+            raise TrustHeldChanged(f"contract {contract.name}: removed or changed", field="contracts")
     _check_ends(held, new)
     _check_witnesses(held, new)
     for authority in held.authorities:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from verifier.trust_payload import (
     ROLES,
     VERSIONS,
     Epoch,
+    FurtherContract,
     PinnedContract,
     TrustedChain,
     TrustedLog,
@@ -34,6 +36,8 @@ MAX_CHAINS = 16
 MAX_EPOCHS = 4096
 MAX_VALIDATORS = 128
 MAX_LOGS = 4096
+MAX_CONTRACTS = 64
+CONTRACT_NAME = "[A-Za-z][A-Za-z0-9]{0,31}"
 MAX_POWER = 2**60
 MAX_HEIGHT = 2**63 - 1
 MAX_PAYLOAD = 2**20
@@ -60,7 +64,7 @@ def _parse(data: bytes) -> TrustPayload:
     if version is not None and expect.uint(version, "trust payload") not in VERSIONS:
         raise UnknownVersion(f"trust payload: {version!r} is not known", field="trust payload")
     number = expect.uint(version, "trust payload") if version is not None else 1
-    value = expect.fields(raw, "trust payload", range({1: 11, 2: 13}.get(number, 14)))
+    value = expect.fields(raw, "trust payload", range({1: 11, 2: 13, 3: 14}.get(number, 15)))
     zh, en = expect.array(value[5], "name", 2)
     witnesses, tokens = expect.array(value[10], "policy", 2)
     issued = expect.uint(value[2], "issuedAt", expect.UINT40_MAX)
@@ -82,6 +86,7 @@ def _parse(data: bytes) -> TrustPayload:
         witness_policy=trust_parse_witness.policy(value[11]) if number >= 2 else EMPTY_POLICY,
         authorities=trust_parse_witness.authorities(value[12]) if number >= 2 else (),
         algorithm_ends=_ends(value[13]) if number >= 3 else (),
+        contracts=_contracts(value[14]) if number >= 4 else (),
     )
     _check(out)
     if out.encode() != data:
@@ -100,6 +105,7 @@ def _check(payload: TrustPayload) -> None:
     origins = _distinct((log.origin for log in payload.logs), "logs")
     if payload.version >= 2:
         _check_version_2(payload)
+    _check_contracts(payload)
     for log in payload.logs:
         if payload.chain(log.chain_id) is None:
             raise MalformedTrustFile(f"log {log.origin} is on a chain that is not listed", field="logs")
@@ -129,6 +135,35 @@ def _ends(value: Value) -> tuple[tuple[int, int], ...]:
     if any(one[0] >= two[0] for one, two in pairwise(ends)):
         raise MalformedTrustFile("algorithms ascend, none twice", field="algorithm ends")
     return ends
+
+
+def _contracts(value: Value) -> tuple[FurtherContract, ...]:
+    return tuple(map(_contract, expect.array(value, "contracts", maximum=MAX_CONTRACTS)))
+
+
+def _contract(value: Value) -> FurtherContract:
+    chain_id, name, address, code_hash = expect.array(value, "contracts", 4)
+    if not re.fullmatch(CONTRACT_NAME, expect.text(name, "contract", 32)):
+        raise MalformedTrustFile("a contract's name is letters and digits", field="contracts")
+    return FurtherContract(
+        expect.uint(chain_id, "chain id", minimum=1),
+        str(name),
+        expect.octets(address, "contract address", 20),
+        expect.octets(code_hash, "contract code hash", 32),
+    )
+
+
+def _check_contracts(payload: TrustPayload) -> None:
+    names = [(one.chain_id, one.name.encode()) for one in payload.contracts]
+    if any(one >= two for one, two in pairwise(names)):
+        raise MalformedTrustFile("contracts ascend by chain and name, none twice", field="contracts")
+    for chain_id, _ in names:
+        if payload.chain(chain_id) is None:
+            raise MalformedTrustFile("a contract is on a chain that is not listed", field="contracts")
+    for chain in payload.chains:
+        further = [one.address for one in payload.contracts if one.chain_id == chain.chain_id]
+        if further:
+            _distinct([*further, chain.registry.address, chain.evidence_log.address], "contracts")
 
 
 def _distinct(values: Iterable[bytes | int | str], field: str) -> set[bytes | int | str]:

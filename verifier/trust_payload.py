@@ -10,9 +10,9 @@ from protocol.cbor import Encodable
 from verifier.errors import MalformedTrustFile
 from verifier.witness_policy import EMPTY_POLICY, WitnessPolicy
 
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 """Version 2 adds witnesses, time authorities and the ends of epochs (docs/spec/attestation.md §4), version 3
-the ends of algorithms (docs/spec/hash-renewal.md §3).
+the ends of algorithms (docs/spec/hash-renewal.md §3), version 4 further contracts (docs/spec/trust.md).
 """
 ROLES = ("court", "regulator", "centre", "notary", "bank")
 LEADING_ROLES = ("court", "regulator")
@@ -64,6 +64,21 @@ class PinnedContract:
 
     address: bytes
     code_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FurtherContract:
+    """A contract beside the two that every chain has, by the name that it has in docs/spec."""
+
+    chain_id: int
+    name: str
+    address: bytes
+    code_hash: bytes
+
+    @property
+    def pin(self) -> PinnedContract:
+        """Without its name."""
+        return PinnedContract(self.address, self.code_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,8 @@ class TrustPayload:
     authorities: tuple[TimeAuthority, ...] = ()
     algorithm_ends: tuple[tuple[int, int], ...] = ()
     """(algorithm number, last second at which it is relied on), ascending."""
+    contracts: tuple[FurtherContract, ...] = ()
+    """Ascending by chain and name."""
 
     def encode(self) -> bytes:
         """CBOR of the members as they are; `trust_parse.parse` checks the rules.
@@ -167,11 +184,20 @@ class TrustPayload:
             members[13] = [list(one) for one in self.algorithm_ends]
         elif self.algorithm_ends:
             raise MalformedTrustFile("only version 3 knows ends of algorithms", field="version")
+        if self.version >= 4:
+            members[14] = [[one.chain_id, one.name, one.address, one.code_hash] for one in self.contracts]
+        elif self.contracts:
+            raise MalformedTrustFile("only version 4 knows further contracts", field="version")
         return cbor.encode(members)
 
     def chain(self, chain_id: int) -> TrustedChain | None:
         """The trusted chain of this id."""
         return next((chain for chain in self.chains if chain.chain_id == chain_id), None)
+
+    def contract(self, chain_id: int, name: str) -> PinnedContract | None:
+        """The further contract of this name on a chain."""
+        found = (one.pin for one in self.contracts if (one.chain_id, one.name) == (chain_id, name))
+        return next(found, None)
 
     def end_of(self, algorithm: int) -> int | None:
         """The last second at which an algorithm is relied on, where there is one."""

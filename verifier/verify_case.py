@@ -22,6 +22,8 @@ from verifier.verify import trust_step
 from verifier.verify_chain import DEPTH, NO_PROOF
 
 NAMES = ("receipt", "trust-file", "finality", "contract", "state", "event")
+CONTRACT = "CaseLedger"
+"""Its name in a trust file."""
 _ACTED = (EventKind.MOVED, EventKind.REVERSED)
 
 
@@ -67,7 +69,8 @@ def verify_case_receipt(
 ) -> CaseReport:
     """Verify one receipt at evaluation time `at`. Never raises for anything inside the arguments.
 
-    `pin`: address and code hash of CaseLedger, which came another way; None: the verdict says so.
+    CaseLedger's address and code hash are those of the trust file. `pin`: the same, come another way, for a
+    file that does not name it; without either the verdict says so.
     """
     found: dict[str, Verdict] = {}
     receipt: CaseReceipt | None = None
@@ -80,6 +83,7 @@ def verify_case_receipt(
     facts = _facts(receipt) if receipt else {}
     opened: OpenedCase | None = None
     if receipt is not None and anchor is not None:
+        pin = anchor.payload.contract(receipt.place.chain_id, CONTRACT) or pin
         opened = _on_chain(receipt, anchor, at, pin, found, facts)
     verdicts = tuple(
         found.get(name) or Verdict(name, Status.NOT_CHECKED, "EarlierStepFailed") for name in NAMES

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chain import case_record
+from chain import case_record, trustfile
 from chain.case_deployment import latest_policy, uncovered
 from chain.configuration import network_of
+from chain.errors import DeploymentMismatch
 from chain.evm import Evm
 from chain.governance import parse_proposal
 from chain.networks.cometbft import CometNetwork
 from cli import stack_cases
 from cli.main import main
 from tests.support.ledger import Ledger, found, run
+from verifier.trust import TrustFile
 
 YEAR = {"notice": "a notice for tests", "holidays": [["2027-10-01", "2027-10-07"]], "workdays": []}
 
@@ -39,6 +42,15 @@ def command(ledger: Ledger, *arguments: str) -> int:
 def deploy(ledger: Ledger, *more: str) -> int:
     deployer = str(ledger.network.home / "keys" / "deployer.key")
     return command(ledger, "deploy", "--cases", "--key", deployer, "--json", *more)
+
+
+async def drafted(ledger: Ledger, record: case_record.CaseRecord) -> TrustFile:
+    """The consortium's trust file, which looks at the chain before it names a contract."""
+    named = trustfile.named_validators(ledger.consortium, ledger.validator_keys)
+    async with ledger.pool() as pool:
+        return await trustfile.draft(
+            pool, ledger.deployment, ledger.consortium, named=named, now=int(time.time()), cases=record
+        )
 
 
 def decide(ledger: Ledger, file: Path) -> Any:
@@ -92,12 +104,22 @@ def test_a_case_room_is_deployed_once_checked_and_opened_by_governance(
     assert "a notice for tests" in capsys.readouterr().out
     assert decide(ledger, proposal) == (1, [])
 
+    payload = run(drafted(ledger, case_record.load(ledger.home))).payload
+    assert payload.version == 4
+    for name in ("CaseBatches", "CaseLedger"):
+        pin = payload.contract(ledger.deployment.chain_id, name)
+        record = first["cases"]["contracts"][name]
+        assert pin is not None
+        assert ("0x" + pin.address.hex(), pin.code_hash.hex()) == (record["address"], record["codeHash"])
+
     # A record that somebody has changed is not the chain's.
     path = ledger.home / case_record.FILE_NAME
     good = path.read_text()
     batches = first["cases"]["contracts"]["CaseBatches"]["address"]
     path.write_text(good.replace(batches, "0x" + "0a" * 20))
     assert command(ledger, "deploy", "--check") == 1
+    with pytest.raises(DeploymentMismatch):
+        run(drafted(ledger, case_record.load(ledger.home)))
     assert "DeploymentMismatch" in capsys.readouterr().err
     path.write_text(good)
     assert command(ledger, "deploy", "--check") == 0

@@ -31,7 +31,8 @@ from verifier.case_receipt import CaseReceipt, EventKind
 from verifier.case_state import Ics23Case
 from verifier.cometbft_rpc import validators_from_rpc_json
 from verifier.strict_json import Fields
-from verifier.trust_payload import Epoch, PinnedContract, TrustedChain, TrustedValidator
+from verifier.trust import TrustFile
+from verifier.trust_payload import Epoch, FurtherContract, PinnedContract, TrustedChain, TrustedValidator
 from verifier.verdict import Result, Status
 from verifier.verify_case import CaseReport, holes, verify_case_receipt
 
@@ -214,6 +215,32 @@ def test_without_a_pin_the_report_says_what_is_missing(lived: Lived) -> None:
     assert lived.check(data, pin=other).result is Result.INVALID
     elsewhere = PinnedContract(bytes(20), lived.pin.code_hash)
     assert lived.check(data, pin=elsewhere).verdict("contract").code == "ContractNotTrusted"
+
+
+def test_the_trust_file_names_the_contract_before_anybody_else(lived: Lived) -> None:
+    data = list(lived.receipts.values())[-1]
+    payload = TrustFile.parse(lived.trust).payload
+    (chain,) = payload.chains
+
+    def named(address: bytes, code_hash: bytes, name: str = "CaseLedger") -> bytes:
+        one = FurtherContract(chain.chain_id, name, address, code_hash)
+        return signed(dataclasses.replace(payload, version=4, contracts=(one,)))
+
+    right = named(lived.pin.address, lived.pin.code_hash)
+    other = PinnedContract(bytes(20), bytes(32))
+    assert lived.check(data, pin=None).result is Result.VALID_REDUCED_TRUST
+    for pin in (None, lived.pin, other):
+        assert verify_case_receipt(data, right, at=lived.at, pin=pin).result is Result.VALID
+    for wrong, code in (
+        (named(bytes(20), lived.pin.code_hash), "ContractNotTrusted"),
+        (named(lived.pin.address, bytes(32)), "CodeHashMismatch"),
+    ):
+        for pin in (None, lived.pin):
+            report = verify_case_receipt(data, wrong, at=lived.at, pin=pin)
+            assert report.verdict("contract").code == code
+            assert report.result is Result.INVALID
+    unnamed = named(lived.pin.address, lived.pin.code_hash, "CaseBatches")
+    assert verify_case_receipt(data, unnamed, at=lived.at).result is Result.VALID_REDUCED_TRUST
 
 
 def test_another_trust_file_time_or_no_receipt_does_not_do(lived: Lived) -> None:

@@ -13,6 +13,7 @@ from typing import Union
 from protocol.acts import Purpose
 from protocol.entry import EvidenceClass
 from protocol.keyslot import KeySlot, KeyState
+from tests.support.trust_contracts import BATCHES, CASES
 from tests.support.world import AT, CASE_ID, CONTENT, LINK_TIME, SUBMITTER, WITNESSES, World, trust_private
 from verifier.receipt import Attestation
 
@@ -287,6 +288,7 @@ BASES = (
     World(kind="mpt-clique", headers=4),
     World(kind="none"),
     World(withheld=True, absent=(1,)),
+    World(version=4, contracts=(BATCHES, CASES)),
 )
 
 

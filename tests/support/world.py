@@ -40,6 +40,7 @@ from verifier.receipt import Attestation, BatchLink, Core, Inclusion, LogName, R
 from verifier.trust import TrustFile
 from verifier.trust_payload import (
     Epoch,
+    FurtherContract,
     PinnedContract,
     TimeAuthority,
     TrustedChain,
@@ -102,6 +103,8 @@ class World:
     authorities: tuple[TimeAuthority, ...] = ()
     algorithm_ends: tuple[tuple[int, int], ...] = ()
     """Of a trust file of version 3."""
+    contracts: tuple[FurtherContract, ...] = ()
+    """Of a trust file of version 4."""
     closed_at: int | None = None
     provenance: bytes | None = None
     """An encoded provenance statement, named by the body."""
@@ -292,6 +295,7 @@ class World:
             logs=(TrustedLog(self.origin, self.chain_id, OPERATOR, log_key, self.closed_size, None),),
             witnesses_required=self.witnesses, time_tokens_required=self.time_tokens,
             version=self.version, authorities=self.authorities, algorithm_ends=self.algorithm_ends,
+            contracts=self.contracts,
             witness_policy=POLICY if self.version >= 2 and self.witnesses_named else EMPTY_POLICY,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 
 from protocol.errors import CaseledgerError
 from tests.support.fakechain import seeded
+from tests.support.trust_contracts import BATCHES, CASES
 from tests.support.world import AT, World, signed, trust_key
 from verifier.errors import (
     TrustFingerprintMismatch,
@@ -45,6 +46,22 @@ def with_chain(**changes: Any) -> dict[str, Any]:
 
 def with_log(**changes: Any) -> dict[str, Any]:
     return {"logs": (dataclasses.replace(LOG, **changes),)}
+
+
+NAMED = TrustFile.parse(World(version=4, contracts=(CASES,)).trust)
+
+
+def test_a_contract_may_be_added_and_none_changed_or_removed() -> None:
+    accept_next(TrustFile.parse(World(version=3).trust), successor(
+        held=TrustFile.parse(World(version=3).trust), version=4, contracts=(CASES,)
+    ))  # fmt: skip
+    accept_next(NAMED, successor(held=NAMED))
+    accept_next(NAMED, successor(held=NAMED, contracts=(BATCHES, CASES)))
+    for contracts in ((), (BATCHES,), (dataclasses.replace(CASES, code_hash=bytes(32)),)):
+        with pytest.raises(TrustHeldChanged):
+            accept_next(NAMED, successor(held=NAMED, contracts=contracts))
+    with pytest.raises(TrustHeldChanged):
+        accept_next(NAMED, successor(held=NAMED, version=3, contracts=()))
 
 
 END = AT + 1000

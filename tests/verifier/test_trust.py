@@ -182,7 +182,7 @@ BAD_FILES: dict[str, tuple[bytes, type[CaseledgerError]]] = {
     "empty": (b"", MalformedTrustFile),
     "a receipt": (WORLD.receipt, MalformedTrustFile),
     "a newer version": (file(RAW, [], 2), UnknownVersion),
-    "a newer payload": (file(cbor.encode({0: 4}), []), UnknownVersion),
+    "a newer payload": (file(cbor.encode({0: 5}), []), UnknownVersion),
     "payload not bytes": (file("x", []), MalformedTrustFile),
     "payload not a map": (file(b"\x80", []), MalformedTrustFile),
     "signatures descending": (file(RAW, [[1, SIG], [0, SIG]]), MalformedTrustFile),

@@ -9,6 +9,7 @@ import pytest
 
 from protocol.checkpoint import TYPE_MLDSA44
 from protocol.errors import CaseledgerError, UnknownVersion
+from tests.support import trust_contracts
 from tests.support.fakechain import seeded
 from tests.support.world import BANK_A, COURT, POLICY, REGULATOR, World, signed
 from verifier.errors import MalformedTrustFile, TrustHeldChanged
@@ -192,9 +193,30 @@ def test_version_1_is_written_as_before() -> None:
     assert TrustFile.parse(World().trust).payload.version == 1
 
 
-def test_version_4_is_for_a_newer_verifier() -> None:
+@pytest.mark.parametrize("name", trust_contracts.MALFORMED)
+def test_refuses_contracts(name: str) -> None:
+    with pytest.raises(MalformedTrustFile):
+        TrustFile.draft(trust_contracts.MALFORMED[name])
+
+
+@pytest.mark.parametrize("name", trust_contracts.GOOD)
+def test_accepts_contracts(name: str) -> None:
+    payload = trust_contracts.GOOD[name]
+    trust = TrustFile.parse(TrustFile.draft(payload).encode())
+    assert trust.payload == payload
+    named = {one.name: one.pin for one in payload.contracts}
+    assert trust.payload.contract(trust_contracts.CHAIN, "CaseLedger") == named.get("CaseLedger")
+    assert trust.payload.contract(trust_contracts.CHAIN + 1, "CaseLedger") is None
+
+
+def test_version_3_holds_no_contracts() -> None:
+    with pytest.raises(MalformedTrustFile):
+        World(version=3, contracts=(trust_contracts.CASES,)).payload.encode()
+
+
+def test_version_5_is_for_a_newer_verifier() -> None:
     with pytest.raises(UnknownVersion):
-        TrustFile.draft(but(version=4))
+        TrustFile.draft(but(version=5))
 
 
 def test_every_changed_byte_is_refused() -> None:

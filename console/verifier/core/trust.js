@@ -1,4 +1,4 @@
-/** Trust files, version 1 (docs/spec/trust.md) and version 2 (docs/spec/attestation.md §4). */
+/** Trust files, versions 1 and 4 (docs/spec/trust.md), 2 (docs/spec/attestation.md §4) and 3 (docs/spec/hash-renewal.md §3). */
 import { concat, hex, text } from "./bytes.js";
 import { decode } from "./cbor.js";
 import { MAX_SIGNERS } from "./clique.js";
@@ -8,7 +8,7 @@ import { sha256 } from "./hashing.js";
 import { isOrigin } from "./note.js";
 import * as shape from "./shape.js";
 import { ed25519Verifies } from "./signatures.js";
-import { parseAuthorities, parseEnds, parseWitnessPolicy } from "./trustv2.js";
+import { parseAuthorities, parseContracts, parseEnds, parseWitnessPolicy } from "./trustv2.js";
 
 const LIMIT = 1 << 20;
 const ROLES = ["court", "regulator", "centre", "notary", "bank"];
@@ -129,6 +129,20 @@ function checkLogs(logs, chains) {
   }
 }
 
+function checkContracts(contracts, chains) {
+  contracts.forEach((one, at) => {
+    const chain = chains.find(({ id }) => id === one.chainId) ?? malformed("contracts.chainId", "chain not listed");
+    const before = contracts[at - 1];
+    if (at && (before.chainId > one.chainId || (before.chainId === one.chainId && before.name >= one.name))) {
+      malformed("contracts", "not ascending");
+    }
+    const fixed = [chain.registry, chain.evidenceLog];
+    const others = [...fixed, ...contracts.filter((other) => other !== one && other.chainId === one.chainId)];
+    if (others.some((other) => hex(other.address) === hex(one.address))) malformed("contracts", "an address twice");
+    if (hex(fixed[0].address) === hex(fixed[1].address)) malformed("contracts", "an address twice");
+  });
+}
+
 function parsePolicy(value, version) {
   const [witnesses, tokens] = shape.list(value, "policy", { size: 2 });
   return {
@@ -151,8 +165,8 @@ function parsePayload(bytes) {
   const map = decode(bytes, 8, { limit: LIMIT, items: LIMIT / 4 });
   if (!(map instanceof Map)) malformed("payload", "not a map");
   const version = Number(shape.big(map.get(0n), "payload.version"));
-  if (version < 1 || version > 3) refuse("UnknownVersion", `version ${version}`, "payload.version");
-  const all = shape.fields(map, [11, 13, 14][version - 1], "payload");
+  if (version < 1 || version > 4) refuse("UnknownVersion", `version ${version}`, "payload.version");
+  const all = shape.fields(map, [11, 13, 14, 15][version - 1], "payload");
   const payload = {
     version,
     serial: shape.big(all[1], "payload.serial", 32, 1n),
@@ -167,18 +181,20 @@ function parsePayload(bytes) {
     policy: parsePolicy(all[10], version),
     witnesses: version >= 2 ? parseWitnessPolicy(all[11]) : null,
     authorities: version >= 2 ? parseAuthorities(all[12]) : [],
-    ends: version === 3 ? parseEnds(all[13]) : [],
+    ends: version >= 3 ? parseEnds(all[13]) : [],
+    contracts: version >= 4 ? parseContracts(all[14]) : [],
   };
   if (payload.validUntil < payload.issuedAt) malformed("payload.validUntil", "before issuedAt");
   if ((payload.predecessor === null) !== (payload.serial === 1n)) malformed("payload.predecessor", "null for serial 1 alone");
   distinct(payload.keys, ({ key }) => hex(key), "keys");
   distinct(payload.chains, ({ id }) => id, "chains");
   if (!isQuorum(payload.threshold, payload.keys)) malformed("keys", "all keys together are no quorum");
+  checkContracts(payload.contracts, payload.chains);
   checkLogs(payload.logs, payload.chains);
   if (version >= 2 && payload.policy.witnesses && payload.witnesses.quorum === null) malformed("policy", "no witness policy");
   if (version >= 2 && payload.policy.tokens > payload.authorities.length) malformed("policy", "more authorities than named");
   if (version >= 2 && payload.logs.some((log) => log.origin.endsWith("/sm3"))) malformed("logs.origin", "ends in /sm3");
-  if (version === 3 && payload.logs.some((log) => log.origin.endsWith("/sha3-256"))) malformed("logs.origin", "ends in /sha3-256");
+  if (version >= 3 && payload.logs.some((log) => log.origin.endsWith("/sha3-256"))) malformed("logs.origin", "ends in /sha3-256");
   return payload;
 }
 

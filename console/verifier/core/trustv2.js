@@ -112,3 +112,17 @@ export function parseEnds(value) {
   if (out.length === 2 && out[0].algorithm >= out[1].algorithm) bad("ends", "not ascending");
   return out.map(({ algorithm, end }) => ({ name: ["sha256", "sm3"][algorithm], end }));
 }
+
+/** Contracts beside the two that every chain has (docs/spec/trust.md): `[{chainId, name, address, codeHash}]`. */
+export function parseContracts(value) {
+  return shape.list(value, "contracts", { most: 64 }).map((item) => {
+    const [chainId, name, address, codeHash] = shape.list(item, "contracts", { size: 4 });
+    if (!/^[A-Za-z][A-Za-z0-9]{0,31}$/.test(shape.text(name, "contracts.name"))) bad("contracts.name", "letters and digits");
+    return {
+      chainId: shape.big(chainId, "contracts.chainId", 64, 1n),
+      name,
+      address: shape.bytes(address, "contracts.address", 20),
+      codeHash: shape.bytes(codeHash, "contracts.codeHash", 32),
+    };
+  });
+}

@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 
 from protocol.hashing import SHA3_256, sha256, sm3
+from tests.support import trust_contracts
 from tests.support.attacks import ATTACKS
 from tests.support.custody_mutations import custody_lines
 from tests.support.line_mutations import VECTORS, lines
-from tests.support.mutations import Case, attested_cases, cases
+from tests.support.mutations import Case, attested_cases, cases, sign_payload
 from tests.support.provenance_mutations import statement_cases
 from tests.support.rehash_mutations import rehash_cases
 from tests.support.second import Second, needs_node, second
 from tests.support.token_mutations import token_cases
+from tests.support.world import LINK_TIME, World
 from verifier.conformance import answer
 from verifier.content import ContentDigests
+from verifier.trust_payload import TrustPayload
 from verifier.verdict import Report
 from verifier.verify import verify_receipt
 from verifier.verify_custody import CustodyShown
@@ -100,6 +103,20 @@ def compare(made: Iterable[Case]) -> Counter[str]:
                 wrong.append(f"{case.about} [{name}] {ours[0]} / {theirs[0]}: {'; '.join(pairs)}")
     assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong[:40])
     return seen
+
+
+@needs_node
+def test_the_two_read_contracts_of_a_trust_file_alike() -> None:
+    """A payload that no dataclass takes is signed all the same."""
+    receipt = World().receipt
+
+    def case(name: str, payload: TrustPayload) -> Case:
+        return Case(name, receipt, sign_payload(payload.encode()), LINK_TIME, None, None)
+
+    good = compare(case(*one) for one in trust_contracts.GOOD.items())
+    assert not good["FAIL MalformedTrustFile"]
+    bad = compare(case(*one) for one in trust_contracts.MALFORMED.items())
+    assert bad["FAIL MalformedTrustFile"] == len(trust_contracts.MALFORMED)
 
 
 @needs_node
