@@ -77,6 +77,8 @@ def execute(tree: Path, command: list[str]) -> tuple[int, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
         "FOUNDRY_OPTIMIZER": "false",
+        # A broken contract may leave a parameter unused.
+        "FOUNDRY_DENY": "never",
         "PATH": f"{ROOT}/.tools/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
     try:
