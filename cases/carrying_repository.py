@@ -175,10 +175,11 @@ async def unsettled(conn: AnyConnection | Pool) -> bool:
 async def to_settle(conn: AnyConnection | Pool, limit: int) -> list[Carried]:
     """Transactions that came to their end, while not all of their acts have."""
     rows = await conn.fetch(
-        f"""SELECT o.business_key, o.state, o.hash, o.block_hash, o.reason_code FROM chain.outbox o
-            WHERE o.state NOT IN {_LIVE} AND o.business_key IN (
-                SELECT business_key FROM cases.carried WHERE business_key IS NOT NULL AND state IS NULL)
-            ORDER BY o.id LIMIT $1""",  # noqa: S608
+        f"""SELECT o.business_key, o.state, o.hash, o.block_hash, o.reason_code
+            FROM (SELECT DISTINCT business_key FROM cases.carried
+                  WHERE business_key IS NOT NULL AND state IS NULL) open
+                JOIN chain.outbox o USING (business_key)
+            WHERE o.state NOT IN {_LIVE} ORDER BY o.id LIMIT $1""",  # noqa: S608
         limit,
     )
     return [

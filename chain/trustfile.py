@@ -199,14 +199,16 @@ def _attesting(
 
 
 def changed(held: TrustFile, successor: TrustFile) -> bool:
-    """Whether a successor says anything new about chains, logs, keys, witnesses or time authorities."""
-
-    def says(one: TrustPayload) -> tuple[object, ...]:
-        needed = (one.threshold, one.witnesses_required, one.time_tokens_required)
-        named = (one.chains, one.logs, one.keys, one.contracts)
-        return *named, one.witness_policy, one.authorities, *needed
-
-    return says(held.payload) != says(successor.payload)
+    """Whether a successor says anything new, its place in the line and its window apart."""
+    old = held.payload
+    new = replace(
+        successor.payload,
+        serial=old.serial,
+        issued_at=old.issued_at,
+        valid_until=old.valid_until,
+        predecessor=old.predecessor,
+    )
+    return new != old
 
 
 def sign(trust: TrustFile, signers: Iterable[TrustSigner]) -> TrustFile:

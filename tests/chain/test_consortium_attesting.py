@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chain.consortium import Consortium, ConsortiumInvalid, TimeAuthorityEntry, load, parse, render
 from chain.trustfile import _attesting, changed
 from tests.support.time_tokens import identity
+from tests.support.trust_contracts import CASES
 from tests.support.world import POLICY, World
 from verifier.trust import TrustFile
 from verifier.witness_policy import EMPTY_POLICY
@@ -105,3 +106,17 @@ def test_a_file_that_says_nothing_keeps_what_is_held() -> None:
     later = TrustFile.draft(dataclasses.replace(held.payload, witnesses_required=0))
     assert changed(held, later)
     assert not changed(held, TrustFile.draft(dataclasses.replace(held.payload, valid_until=2_000_000_000)))
+
+
+def test_an_end_a_contract_or_a_name_alone_is_news() -> None:
+    held = TrustFile.parse(World(version=4).trust)
+    for news in (
+        {"algorithm_ends": ((0, 2_000_000_000),)},
+        {"contracts": (CASES,)},
+        {"name": ("另一联盟", "another consortium")},
+    ):
+        assert changed(held, TrustFile.draft(dataclasses.replace(held.payload, **news))), news
+    next_one = dataclasses.replace(
+        held.payload, serial=2, predecessor=held.fingerprint, issued_at=held.payload.issued_at + 1
+    )
+    assert not changed(held, TrustFile.draft(next_one))
