@@ -15,7 +15,7 @@ from chain.case_contracts import POLICIES, CaseContracts, PolicyVersion, contrac
 from chain.deployment import DeployedContract, parse_contract, read_record, write_record
 from chain.errors import DeploymentMismatch
 from protocol import expect
-from protocol.errors import MalformedInput
+from protocol.errors import MalformedInput, UnknownVersion
 from protocol.identifiers import format_address, parse_hex32
 
 FILE_NAME = "cases.json"
@@ -91,7 +91,14 @@ _MEMBERS = ("version", "chainId", "policy", "sourceDigest", "contracts", "block"
 def parse(data: bytes) -> CaseRecord:
     """A record from its JSON. Raises MalformedInput, UnknownVersion."""
     record = expect.json_object(data, FILE_NAME, _MEMBERS, max_bytes=_MAX_FILE)
-    expect.version(record["version"], VERSION)
+    try:
+        expect.version(record["version"], VERSION)
+    except UnknownVersion as error:
+        raise UnknownVersion(
+            f"{FILE_NAME} is of another release: {error.detail}",
+            field="version",
+            hint="a development ledger: caseledger reset, then up; else deploy the case contracts anew",
+        ) from None
     policy = record["policy"]
     if policy not in POLICIES:
         raise MalformedInput(f"policy: one of {', '.join(POLICIES)}", field="policy")

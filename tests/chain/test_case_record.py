@@ -89,8 +89,10 @@ def test_a_record_with_a_fault_is_refused(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("version", [1, 3])
 def test_another_version_is_refused(version: int) -> None:
-    with pytest.raises(UnknownVersion):
+    with pytest.raises(UnknownVersion) as caught:
         parse(text({"version": version}))
+    assert "cases.json" in caught.value.detail
+    assert "caseledger reset" in str(caught.value.hint)
 
 
 def test_a_record_without_the_carrier_is_refused() -> None:
